@@ -1,0 +1,1 @@
+"""Pure functions that every room may use: numerics, optional imports, files."""

@@ -1,0 +1,80 @@
+"""Masked and safe arithmetic, written once in `keras.ops` for three backends.
+
+Everything here keeps fixed shapes and stays finite, in value and in gradient, for
+empty masks, zero vectors and coinciding rows.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tensorflow_similarity.types import Tensor
+
+
+def compute_dtype(dtype: Any) -> str:
+    """The dtype to compute in: at least float32, whatever the policy (float64 stays)."""
+    name = keras.backend.standardize_dtype(dtype)
+    return "float64" if name == "float64" else "float32"
+
+
+def to_float(x: Any) -> Tensor:
+    """`x` as a tensor of at least float32; integers become float32."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, compute_dtype(x.dtype))
+
+
+def epsilon_of(dtype: Any) -> float:
+    """Spacing of the numbers next to 1 in float32 or float64."""
+    return 2.0**-52 if compute_dtype(dtype) == "float64" else 2.0**-23
+
+
+def largest_of(dtype: Any) -> float:
+    """A number above every real distance whose square root is still far from inf."""
+    return 1e300 if compute_dtype(dtype) == "float64" else 1e37
+
+
+def safe_sqrt(x: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is 0 in place of infinity; x <= 0 gives 0."""
+    # `where` outside alone would still send NaN back through the square root.
+    positive = x > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
+
+
+def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
+    """Rows of length 1; a zero row stays zero, with gradient zero.
+
+    Each row is divided by its largest component first, so that the squares of very
+    long and very short rows neither overflow nor vanish. Rows shorter than 1e-30
+    count as zero.
+    """
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=axis, keepdims=True))
+    nonzero = largest > 1e-30
+    scaled = ops.where(nonzero, x / ops.where(nonzero, largest, 1.0), 0.0)
+    squares = ops.sum(ops.square(scaled), axis=axis, keepdims=True)
+    return scaled * ops.rsqrt(ops.where(nonzero, squares, 1.0))
+
+
+def masked_max(values: Tensor, mask: Tensor, axis: int = 1) -> tuple[Tensor, Tensor]:
+    """Largest value under the mask and whether there was one; 0 where there was none."""
+    some = ops.any(mask, axis=axis)
+    lowest = -largest_of(values.dtype)
+    return ops.where(some, ops.max(ops.where(mask, values, lowest), axis=axis), 0.0), some
+
+
+def masked_min(values: Tensor, mask: Tensor, axis: int = 1) -> tuple[Tensor, Tensor]:
+    """Smallest value under the mask and whether there was one; 0 where there was none."""
+    largest, some = masked_max(-values, mask, axis=axis)
+    return -largest, some
+
+
+def masked_log1p_sum_exp(values: Tensor, mask: Tensor, axis: int = 1) -> Tensor:
+    """log(1 + sum of exp(values) under the mask); 0 for an empty mask."""
+    kept = ops.where(mask, values, 0.0)
+    # The 1 is one more term with exponent 0, so the largest exponent is at least 0.
+    largest = ops.stop_gradient(
+        ops.maximum(ops.max(kept, axis=axis, keepdims=True), 0.0)
+    )
+    terms = ops.where(mask, ops.exp(ops.where(mask, values, largest) - largest), 0.0)
+    total = ops.exp(-largest) + ops.sum(terms, axis=axis, keepdims=True)
+    return ops.squeeze(largest + ops.log(total), axis=axis)
