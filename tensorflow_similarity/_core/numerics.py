@@ -13,7 +13,7 @@ from tensorflow_similarity.types import Tensor
 
 
 def compute_dtype(dtype: Any) -> str:
-    """The dtype to compute in: at least float32, whatever the policy (float64 stays)."""
+    """The dtype to compute in: at least float32; float64 stays, whatever the policy."""
     name = keras.backend.standardize_dtype(dtype)
     return "float64" if name == "float64" else "float32"
 
@@ -55,15 +55,34 @@ def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
     return scaled * ops.rsqrt(ops.where(nonzero, squares, 1.0))
 
 
+def pairwise_squared(query: Tensor, key: Tensor) -> Tensor:
+    """Squared Euclidean distances of rows, (q, dim) and (k, dim) to (q, k).
+
+    |q|^2 + |k|^2 - 2 q.k, so memory stays O(q * k). What the subtraction leaves below
+    its own rounding noise carries no digit: it is 0, with gradient 0, so that equal
+    rows are at distance 0 and square roots of the result have finite gradients.
+    """
+    lengths = (
+        ops.sum(ops.square(query), axis=1)[:, None]
+        + ops.sum(ops.square(key), axis=1)[None, :]
+    )
+    squared = lengths - 2.0 * ops.matmul(query, ops.transpose(key))
+    # A sum of `dim` rounded products errs by about sqrt(dim) / 2 spacings.
+    noise = epsilon_of(query.dtype) * max(4.0, query.shape[1] ** 0.5 / 2.0)
+    return ops.where(squared > noise * lengths, squared, 0.0)
+
+
 def masked_max(values: Tensor, mask: Tensor, axis: int = 1) -> tuple[Tensor, Tensor]:
-    """Largest value under the mask and whether there was one; 0 where there was none."""
+    """Largest value under the mask, 0 where there is none, and whether there is one."""
     some = ops.any(mask, axis=axis)
     lowest = -largest_of(values.dtype)
-    return ops.where(some, ops.max(ops.where(mask, values, lowest), axis=axis), 0.0), some
+    return ops.where(
+        some, ops.max(ops.where(mask, values, lowest), axis=axis), 0.0
+    ), some
 
 
 def masked_min(values: Tensor, mask: Tensor, axis: int = 1) -> tuple[Tensor, Tensor]:
-    """Smallest value under the mask and whether there was one; 0 where there was none."""
+    """Least value under the mask, 0 where there is none, and whether there is one."""
     largest, some = masked_max(-values, mask, axis=axis)
     return -largest, some
 

@@ -1,0 +1,187 @@
+"""The contract of every loss that compares the rows of a batch."""
+
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from tensorflow_similarity import distances
+from tensorflow_similarity._core import replicas
+from tensorflow_similarity._core.numerics import to_float
+from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.losses.pairs import (
+    TARGETS,
+    Pairs,
+    Targets,
+    check_targets,
+    make_pairs,
+    to_targets,
+)
+from tensorflow_similarity.types import FloatTensor, Tensor
+
+_REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", None)
+
+
+class MetricLoss(keras.losses.Loss):
+    """Makes the pairs of a batch, asks `compute` for a loss an anchor, and reduces.
+
+    A subclass writes `compute(pairs) -> (values, weights)`, each of shape (batch,).
+    The weight says how much of an anchor there is to learn from, usually 1 or 0; an
+    anchor without any pair has value 0 and weight 0 whatever `compute` says, so that it
+    leaves the mean. With values v, weights w and sample weights s:
+
+    | reduction | loss |
+    | --- | --- |
+    | "sum_over_batch_size", "mean", "auto" | sum(s w v) / sum(w), 0 if sum(w) is 0 |
+    | "mean_with_sample_weight" | sum(s w v) / sum(s w), 0 if that is 0 |
+    | "sum" | sum(s w v) |
+    | None, "none" | s w v, shape (batch,); JAX and torch cannot train on it |
+
+    `sample_weight` is the weight of the *anchor*: a row of weight 0 asks for nothing
+    but is still a positive or a negative to the others. A row that should not take part
+    has the label -1.
+
+    Labels are never cast to float, so that ids above 2**24 stay apart. Embeddings are
+    computed with in float32, or float64 if they are, under every dtype policy. Under a
+    `tf.distribute` strategy the rows of all replicas are compared with each other.
+
+    Args:
+        distance: Distance, its name or its serialized dict. Defaults to "cosine": most
+            embeddings are normalised.
+        targets: what `y_true` holds, never guessed from its shape: "labels", class ids,
+            (batch,) or (batch, 1), -1 for unknown; "labels_ids", [class id, item id],
+            (batch, 2), where two rows of one item are no pair; "multi_hot",
+            (batch, n_classes), where rows sharing a class are positives; "relation",
+            (batch, batch), where above 0 is positive, 0 negative and below 0 no pair.
+            Defaults to "labels".
+        reduction: as above. Defaults to "sum_over_batch_size", as in Keras.
+        name: str. Defaults to None: made from the name of the class.
+
+    Call arguments:
+        y_true: shape as `targets` says.
+        y_pred: embeddings, shape (batch, dim). Need not be normalised.
+        sample_weight: shape (batch,) or (batch, 1). Defaults to None: 1 for all.
+
+    Returns:
+        The loss, scalar, or of shape (batch,) without reduction, on each call.
+
+    Raises:
+        ValueError: for unknown arguments; on a call, for shapes that do not fit.
+        TypeError: on a call, if labels are strings.
+    """
+
+    def __init__(
+        self,
+        distance: Distance | str | dict[str, Any] = "cosine",
+        targets: Targets = "labels",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ):
+        super().__init__(name=name, reduction=_standardize_reduction(reduction))
+        if targets not in TARGETS:
+            raise ValueError(
+                f"`targets` must be one of {list(TARGETS)}. Received: "
+                f"targets={targets!r}."
+            )
+        self.distance = distances.get(distance)
+        self.targets = targets
+
+    def compute(self, pairs: Pairs) -> tuple[FloatTensor, Tensor]:
+        """Values and weights (bool or float), each one an anchor: (n_queries,)."""
+        raise NotImplementedError(f"{type(self).__name__} must write `compute(pairs)`.")
+
+    def call(self, y_true: Tensor, y_pred: FloatTensor) -> FloatTensor:
+        """Weight times value of each anchor, shape (batch,), before any reduction."""
+        values, weights = self._values_and_weights(y_true, to_float(y_pred))
+        return values * weights
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> FloatTensor:
+        # Keras' own casts y_true to float32, where 2**24 and 2**24 + 1 are the same.
+        with keras.name_scope(self.name):
+            targets = to_targets(y_true, self.targets)
+            embeddings = to_float(y_pred)
+            check_targets(targets, embeddings, self.targets, "y_true", "y_pred")
+            n_rows = ops.shape(embeddings)[0]
+            if sample_weight is not None:
+                sample_weight = _anchor_weights(sample_weight, embeddings)
+
+            n_replicas = replicas.n_replicas()
+            if n_replicas > 1:
+                targets, embeddings = replicas.gather(targets, embeddings)
+                if sample_weight is not None:
+                    (sample_weight,) = replicas.gather(sample_weight)
+
+            values, weights = self._values_and_weights(targets, embeddings)
+            weighted = weights if sample_weight is None else weights * sample_weight
+            if self.reduction is None:
+                losses = values * weighted
+                return replicas.own_rows(losses, n_rows) if n_replicas > 1 else losses
+            loss = ops.sum(values * weighted)
+            if self.reduction == "mean_with_sample_weight":
+                loss = _divide(loss, ops.sum(weighted))
+            elif self.reduction != "sum":
+                loss = _divide(loss, ops.sum(weights))
+            # Each replica has the loss of the whole batch, and Keras adds them up.
+            return loss / n_replicas
+
+    def _values_and_weights(
+        self, targets: Tensor, embeddings: FloatTensor
+    ) -> tuple[FloatTensor, FloatTensor]:
+        pairs = make_pairs(
+            targets, embeddings, distance=self.distance, kind=self.targets
+        )
+        values, weights = self.compute(pairs)
+        paired = ops.any(ops.logical_or(pairs.positives, pairs.negatives), axis=1)
+        weights = ops.where(paired, ops.cast(weights, values.dtype), 0.0)
+        return ops.where(weights > 0, values, 0.0), weights
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON; the distance as its own dict."""
+        return {
+            "name": self.name,
+            "reduction": self.reduction,
+            "distance": distances.serialize(self.distance),
+            "targets": self.targets,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The loss that `get_config` described."""
+        return cls(**config)
+
+
+def _standardize_reduction(reduction: Any) -> str | None:
+    name = reduction.lower() if isinstance(reduction, str) else reduction
+    name = {"auto": "sum_over_batch_size", "none": None}.get(name, name)
+    if name not in _REDUCTIONS:
+        raise ValueError(
+            f"`reduction` must be one of {[*_REDUCTIONS, 'auto', 'none']}. Received: "
+            f"reduction={reduction!r}."
+        )
+    return name
+
+
+def _anchor_weights(sample_weight: Any, embeddings: FloatTensor) -> FloatTensor:
+    """Sample weights as floats (batch,)."""
+    weights = ops.convert_to_tensor(sample_weight)
+    shape = tuple(weights.shape)
+    n_rows = embeddings.shape[0]
+    if (
+        len(shape) not in (1, 2)
+        or (len(shape) == 2 and shape[1] not in (1, None))
+        or (None not in (shape[0], n_rows) and shape[0] != n_rows)
+    ):
+        raise ValueError(
+            "`sample_weight` must have one weight an anchor, shape (batch,) or "
+            f"(batch, 1). Received: sample_weight of shape {shape}, y_pred of shape "
+            f"{tuple(embeddings.shape)}."
+        )
+    return ops.cast(ops.reshape(weights, (-1,)), embeddings.dtype)
+
+
+def _divide(total: FloatTensor, count: FloatTensor) -> FloatTensor:
+    """total / count, 0 where nothing was counted."""
+    some = count > 0
+    return ops.where(some, total / ops.where(some, count, 1.0), 0.0)
