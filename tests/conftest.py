@@ -1,0 +1,25 @@
+"""What every test shares: seeds, a backend without a screen, a small data set."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """Each test starts from the same seeds, alone or in any order."""
+    keras.utils.set_random_seed(20)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's 1,797 digits: pictures (n, 8, 8, 1) from 0 to 1, and labels."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return (data.images / 16.0).astype(np.float32)[..., None], data.target
