@@ -1,0 +1,256 @@
+"""Folders with a manifest: written beside and renamed, checked before they are read.
+
+`index.json` names the format, what the folder is, and size and SHA-256 of every file
+in it, and carries a checksum of itself. No file here ever holds a pickle.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tensorflow_similarity._version import __version__
+
+FORMAT = 1
+MANIFEST = "index.json"
+
+
+@dataclass
+class NewFolder:
+    """A folder while it is written: put files under `path`, facts into `facts`."""
+
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def written_folder(
+    path: str | Path, kind: str, overwrite: bool = True
+) -> Iterator[NewFolder]:
+    """Writes a folder whole or not at all.
+
+    Args:
+        path: the folder; its parents are made.
+        kind: what it is, "index" for example; asked for again when it is read.
+        overwrite: whether a folder of this kind may be replaced.
+
+    Raises:
+        FileExistsError: if the path holds something that we did not write, or with
+            `overwrite=False` anything at all.
+    """
+    path = Path(path)
+    _refuse_foreign(path, overwrite)
+    with new_beside(path) as new:
+        new.mkdir()
+        folder = NewFolder(new)
+        yield folder
+        _write_manifest(folder, kind)
+        replace_folder(new, path, _own_names(path))
+
+
+@contextlib.contextmanager
+def new_beside(path: Path) -> Iterator[Path]:
+    """A free name beside `path`; whatever still stands there afterwards is removed."""
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    name = f".{path.stem}.{secrets.token_hex(4)}.new{path.suffix}"
+    new = path.absolute().with_name(name)
+    try:
+        yield new
+    finally:
+        if new.is_dir():
+            shutil.rmtree(new)
+        else:
+            new.unlink(missing_ok=True)
+
+
+def replace_folder(new: Path, path: Path, own: Collection[str]) -> None:
+    """Puts folder `new` in place of `path`, keeping what in `path` is not our own.
+
+    Args:
+        own: names in `path` that the new folder replaces; everything else in it, at
+            its top level, moves over.
+    """
+    if not path.exists():
+        os.replace(new, path)
+        return
+    with new_beside(path) as old:
+        os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except OSError:
+            os.replace(old, path)
+            raise
+        for entry in list(old.iterdir()):
+            if entry.name not in own and not (path / entry.name).exists():
+                os.replace(entry, path / entry.name)
+
+
+def checked_folder(path: str | Path, kind: str) -> dict[str, Any]:
+    """The facts of a folder in which every file is as it was written.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or manifest.
+        ValueError: if it is damaged, newer than this library, or something else.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    if manifest.get("kind") != kind:
+        raise ValueError(
+            f"{str(path)!r} holds a {manifest.get('kind')!r}, expected a {kind!r}."
+        )
+    for name, expected in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise _damaged(path, f"the file {name!r} is missing")
+        if file.stat().st_size != expected["bytes"]:
+            raise _damaged(
+                path,
+                f"the file {name!r} has {file.stat().st_size} bytes, "
+                f"{expected['bytes']} were written",
+            )
+        if _checksum(file) != expected["sha256"]:
+            raise _damaged(path, f"the file {name!r} is not as it was written")
+    facts: dict[str, Any] = manifest["facts"]
+    return facts
+
+
+def is_folder_of_ours(path: str | Path) -> bool:
+    """Whether a manifest of ours stands in this folder, sound or not."""
+    return (Path(path) / MANIFEST).is_file()
+
+
+def write_arrays(
+    path: Path, arrays: dict[str, np.ndarray], compressed: Collection[str] = ()
+) -> None:
+    """Writes an `.npz` file; only the arrays named in `compressed` are deflated."""
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy")
+            deflate = name in compressed
+            info.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+            with archive.open(info, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file; nothing in it can run code.
+
+    Raises:
+        ValueError: if it is no such file, or holds pickled objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{str(path)!r} is not a file of plain arrays, or holds pickled objects, "
+            "which are never read because they can run code. Make the index again "
+            f"from your data. ({error})"
+        ) from error
+
+
+def _write_manifest(folder: NewFolder, kind: str) -> None:
+    files = {}
+    for file in sorted(folder.path.rglob("*")):
+        if file.is_file():
+            name = file.relative_to(folder.path).as_posix()
+            files[name] = {"bytes": file.stat().st_size, "sha256": _checksum(file)}
+            _to_disk(file)
+    manifest = {
+        "format": FORMAT,
+        "kind": kind,
+        "written_by": f"tensorflow_similarity {__version__}",
+        "facts": folder.facts,
+        "files": files,
+    }
+    manifest["checksum"] = _self_checksum(manifest)
+    path = folder.path / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    _to_disk(path)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.is_file():
+        if (path / "index_metadata.json").is_file():
+            raise ValueError(
+                f"{str(path)!r} was written by TF Similarity 0.17 or 0.18, whose files "
+                "this version does not read. Make the index again from your data."
+            )
+        raise FileNotFoundError(
+            f"There is no {MANIFEST} in {str(path)!r}. Expected a folder written by "
+            "this library."
+        )
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        number = manifest["format"]
+        if not isinstance(number, int):
+            raise TypeError
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"{MANIFEST} is not as it was written") from error
+    if number > FORMAT:
+        raise ValueError(
+            f"{str(path)!r} has format {number}, this version reads formats up to "
+            f"{FORMAT}. Install the tensorflow_similarity that wrote it "
+            f"({manifest.get('written_by')}) or a newer one."
+        )
+    if manifest.pop("checksum", None) != _self_checksum(manifest):
+        raise _damaged(path, f"{MANIFEST} is not as it was written")
+    return dict(manifest)
+
+
+def _refuse_foreign(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if not path.is_dir() or not is_folder_of_ours(path):
+        raise FileExistsError(
+            f"{str(path)!r} holds something that this library did not write. Give "
+            "another path, or remove it."
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"{str(path)!r} exists and `overwrite=False` was given. Give another "
+            "path, or `overwrite=True`."
+        )
+
+
+def _own_names(path: Path) -> set[str]:
+    """Names at the top level of a folder that its manifest accounts for."""
+    try:
+        files = _read_manifest(path)["files"]
+    except (ValueError, FileNotFoundError):
+        return {MANIFEST}
+    return {MANIFEST, *(name.partition("/")[0] for name in files)}
+
+
+def _damaged(path: Path, what: str) -> ValueError:
+    return ValueError(
+        f"The folder {str(path)!r} is damaged: {what}. Restore it from a copy, or "
+        "make it again from your data."
+    )
+
+
+def _self_checksum(manifest: dict[str, Any]) -> str:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

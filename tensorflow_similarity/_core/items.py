@@ -1,0 +1,103 @@
+"""User data as bytes: numbers, strings, bytes, None, arrays, lists and dicts of those.
+
+An encoded item is the length of a JSON text (4 bytes, little-endian), the text, and
+the raw bytes that the text points into. Nothing in it can run code.
+"""
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+
+from tensorflow_similarity._core.doors import as_array
+
+_KINDS = "biufcSUmM"
+_HEADER = struct.Struct("<I")
+
+
+def as_item(item: Any, name: str = "data") -> Any:
+    """`item` with tensors made arrays, if it is of a kind that can be kept.
+
+    Arrays are copied, so that what is kept does not change with the user's own.
+
+    Raises:
+        TypeError: for anything else; the message names its type.
+    """
+    if item is None or isinstance(item, bool | int | float | str | bytes):
+        return item
+    if isinstance(item, list | tuple):
+        parts = [as_item(part, name) for part in item]
+        return tuple(parts) if isinstance(item, tuple) else parts
+    if isinstance(item, dict):
+        if not all(isinstance(key, str | int) for key in item):
+            raise _unknown(name, "a dict with keys other than strings and integers")
+        return {key: as_item(value, name) for key, value in item.items()}
+    if hasattr(item, "__array__"):
+        array = as_array(item)
+        if array.dtype.kind in _KINDS:
+            return array[()] if isinstance(item, np.generic) else array.copy()
+        raise _unknown(name, f"an array of dtype {array.dtype}")
+    raise _unknown(name, f"a {type(item).__name__}")
+
+
+def encode(item: Any) -> bytes:
+    """The bytes of an item that `as_item` let through."""
+    buffers: list[bytes] = []
+    text = json.dumps(_described(item, buffers)).encode()
+    return b"".join([_HEADER.pack(len(text)), text, *buffers])
+
+
+def decode(encoded: bytes) -> Any:
+    """The item again; tuples, dict keys, dtypes and shapes as they were."""
+    (length,) = _HEADER.unpack_from(encoded)
+    start = _HEADER.size + length
+    return _restored(json.loads(encoded[_HEADER.size : start]), encoded[start:])
+
+
+def _described(item: Any, buffers: list[bytes]) -> Any:
+    """JSON for the item: what is not plain is a list that begins with its kind."""
+    if item is None or isinstance(item, bool | int | float | str):
+        return item
+    if isinstance(item, bytes):
+        return ["bytes", *_kept(item, buffers)]
+    if isinstance(item, list | tuple):
+        kind = "tuple" if isinstance(item, tuple) else "list"
+        return [kind, [_described(part, buffers) for part in item]]
+    if isinstance(item, dict):
+        pairs = [[key, _described(value, buffers)] for key, value in item.items()]
+        return ["dict", pairs]
+    kind = "scalar" if isinstance(item, np.generic) else "array"
+    array = np.asarray(item)
+    return [kind, array.dtype.str, array.shape, *_kept(array.tobytes(), buffers)]
+
+
+def _kept(raw: bytes, buffers: list[bytes]) -> tuple[int, int]:
+    start = sum(map(len, buffers))
+    buffers.append(raw)
+    return start, len(raw)
+
+
+def _restored(described: Any, raw: bytes) -> Any:
+    if not isinstance(described, list):
+        return described
+    kind, *rest = described
+    if kind == "bytes":
+        return raw[rest[0] : rest[0] + rest[1]]
+    if kind == "list":
+        return [_restored(part, raw) for part in rest[0]]
+    if kind == "tuple":
+        return tuple(_restored(part, raw) for part in rest[0])
+    if kind == "dict":
+        return {key: _restored(value, raw) for key, value in rest[0]}
+    dtype, shape, start, length = rest
+    array = np.frombuffer(raw[start : start + length], np.dtype(dtype)).reshape(shape)
+    return array[()] if kind == "scalar" else array.copy()
+
+
+def _unknown(name: str, received: str) -> TypeError:
+    return TypeError(
+        f"`{name}` must be made of numbers, strings, bytes, None, arrays of numbers or "
+        f"strings, and lists, tuples and dicts of those. Received: {received}. Keep "
+        "other things in a table of your own and give its keys as `data`."
+    )

@@ -1,0 +1,51 @@
+"""What an index says about itself."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tensorflow_similarity.indexer.indexer import Indexer
+
+
+def stats(
+    size: int, n_lookups: int, buffer_size: int, durations: Sequence[float]
+) -> dict[str, Any]:
+    """The record that `Indexer.stats` returns; durations in seconds a query."""
+    values = np.array(durations or [0.0])
+    return {
+        "num_lookups": n_lookups,
+        "size": size,
+        "stat_buffer_size": buffer_size,
+        "query_performance": {
+            "min": float(values.min()),
+            "max": float(values.max()),
+            "avg": float(values.mean()),
+            "median": float(np.median(values)),
+            "stddev": float(values.std()),
+        },
+    }
+
+
+def lines(indexer: "Indexer") -> Iterator[str]:
+    """The lines of `index_summary`."""
+    found = indexer.stats()
+    how = "graph" if indexer.is_built() else "exact"
+    rows = {
+        "items": f"{found['size']:,}",
+        "embedding size": str(indexer.embedding_size),
+        "distance": indexer.distance.name,
+        "search": f"{indexer.search_type} ({how} at this size)",
+        "store": indexer.kv_store_type,
+        "embeddings": f"{indexer.nbytes() / 2**20:,.1f} MB in memory",
+        "lookups": f"{found['num_lookups']:,}",
+    }
+    if found["num_lookups"]:
+        times = found["query_performance"]
+        rows["ms a query"] = ", ".join(
+            f"{name} {1000 * times[name]:.3f}" for name in ("median", "avg", "max")
+        )
+    yield "Index"
+    for name, value in rows.items():
+        yield f"  {name:<16}{value}"

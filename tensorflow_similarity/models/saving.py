@@ -1,0 +1,187 @@
+"""Saving a model with its index: both forms written beside and renamed."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from tensorflow_similarity._core import files
+from tensorflow_similarity.indexer import Indexer
+
+logger = logging.getLogger(__name__)
+
+# Keras writes assets twice, so above this an index goes into a folder of its own.
+LARGE_INDEX = 1_000_000_000
+_FOLDER = "similarity_index"
+_ELSEWHERE = "similarity_index.json"
+# What Keras writes into a model's folder.
+_OF_KERAS = {"config.json", "metadata.json", "model.weights.h5", "assets"}
+
+
+@dataclass
+class AssetsPlan:
+    """What the next call of Keras' `save_assets` hook writes.
+
+    Args:
+        include: whether the index goes in.
+        compression: whether its labels and user data are deflated.
+        elsewhere: where a large index has been written instead.
+    """
+
+    include: bool = True
+    compression: bool = True
+    elsewhere: Path | None = None
+
+
+def save_model(
+    model: keras.Model,
+    index: Indexer | None,
+    plan: AssetsPlan,
+    filepath: str | Path,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+) -> None:
+    """Writes a `.keras` file or a folder, whole or not at all.
+
+    Args:
+        index: the model's index, or None.
+        plan: the model's own plan, set here for the time of the call.
+        filepath: a name in `.keras` for one file, without suffix for a folder.
+        zipped: says the form in place of the name. Defaults to None.
+
+    Raises:
+        ValueError: for a name of another suffix.
+        FileExistsError: with `overwrite=False`, or if a folder is not one of ours.
+    """
+    path = Path(filepath)
+    zipped = _form(path, zipped)
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{str(path)!r} exists and `overwrite=False` was given. Give another "
+            "path, or `overwrite=True`."
+        )
+    if not zipped:
+        _refuse_foreign(path)
+    elif path.is_dir():
+        raise FileExistsError(f"{str(path)!r} is a folder. Give the name of a file.")
+    with files.new_beside(path) as new, _restored(plan):
+        if plan.include and index is not None and index.nbytes() > LARGE_INDEX:
+            plan.include = False
+            plan.elsewhere = path.absolute().with_name(f"{path.name}-index")
+            index.save(plan.elsewhere, compression=plan.compression)
+            logger.warning(
+                "The index has more than %d MB and was saved beside the model, in %s. "
+                "Keep them together.",
+                LARGE_INDEX // 10**6,
+                plan.elsewhere,
+            )
+        keras.saving.save_model(model, new, zipped=zipped)
+        if zipped:
+            os.replace(new, path)
+        else:
+            files.replace_folder(new, path, _own_names(path))
+    if index is not None and not plan.include:
+        logger.info("The index was not saved with the model.")
+
+
+def write_assets(index: Indexer | None, plan: AssetsPlan, folder: str | Path) -> None:
+    """Keras' hook `save_assets`: puts the index into the folder of the assets."""
+    if plan.elsewhere is not None:
+        where = {"name": plan.elsewhere.name, "path": str(plan.elsewhere)}
+        (Path(folder) / _ELSEWHERE).write_text(json.dumps(where), encoding="utf-8")
+    if plan.include and index is not None:
+        index.save(Path(folder) / _FOLDER, compression=plan.compression)
+
+
+def read_assets(folder: str | Path) -> Indexer | None:
+    """Keras' hook `load_assets`: the index that `write_assets` put there, or None."""
+    folder = Path(folder)
+    if (folder / _FOLDER).is_dir():
+        return Indexer.load(folder / _FOLDER)
+    if (folder / _ELSEWHERE).is_file():
+        where = json.loads((folder / _ELSEWHERE).read_text(encoding="utf-8"))
+        if files.is_folder_of_ours(where["path"]):
+            return Indexer.load(where["path"])
+        logger.warning(
+            "The index of this model was saved beside it, as %r, and is not at %s. "
+            "Load it with `model.load_index(path)`.",
+            where["name"],
+            where["path"],
+        )
+    return None
+
+
+def find_index(filepath: str | Path) -> Path:
+    """The folder of the index that `save_index` or `save` put under this path.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = Path(filepath)
+    places = [path / "index", path / "assets" / _FOLDER, path / _FOLDER, path]
+    for place in places:
+        if place.is_dir() and (
+            files.is_folder_of_ours(place) or (place / "index_metadata.json").is_file()
+        ):
+            return place
+    raise FileNotFoundError(
+        f"There is no index in {str(path)!r}. Expected a folder written by "
+        "`model.save_index(path)`, or by `model.save(path)` of a model with an index."
+    )
+
+
+def _form(path: Path, zipped: bool | None) -> bool:
+    """Whether one `.keras` file is meant rather than a folder."""
+    name = path.name.lower()
+    if name.endswith((".h5", ".hdf5")):
+        raise ValueError(
+            f"A model with an index cannot be saved as HDF5. Received: {path.name!r}. "
+            "Use a name in '.keras', or one without suffix for a folder; "
+            "`model.save_weights('x.weights.h5')` writes weights alone."
+        )
+    if zipped is None:
+        if path.suffix not in (".keras", ""):
+            raise ValueError(
+                "A model is saved under a name in '.keras' (one file) or without "
+                f"suffix (a folder). Received: {path.name!r}. For a folder of that "
+                "name give `zipped=False`."
+            )
+        zipped = path.suffix == ".keras"
+    if zipped and path.suffix != ".keras":
+        raise ValueError(
+            "With `zipped=True` the name must end in '.keras'. Received: "
+            f"{path.name!r}."
+        )
+    return zipped
+
+
+def _refuse_foreign(path: Path) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir() or not (
+        (path / "config.json").is_file() or files.is_folder_of_ours(path / "index")
+    ):
+        raise FileExistsError(
+            f"{str(path)!r} holds something that is not a saved model. Give another "
+            "path, or remove it."
+        )
+
+
+def _own_names(path: Path) -> set[str]:
+    """What a new model's folder replaces; an older `save_index` beside it too."""
+    index = {"index"} if files.is_folder_of_ours(path / "index") else set()
+    return _OF_KERAS | index
+
+
+@contextmanager
+def _restored(plan: AssetsPlan) -> Iterator[None]:
+    before = dict(vars(plan))
+    try:
+        yield
+    finally:
+        vars(plan).update(before)

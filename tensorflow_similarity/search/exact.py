@@ -1,0 +1,164 @@
+"""Exact search over blocks of rows: memory for one tile, whatever the index's size."""
+
+import numpy as np
+
+from tensorflow_similarity._core.vectors import Vectors, rows_per_block
+from tensorflow_similarity.search.kernels import Kernel
+
+# Rows kept beyond k by rank, for measuring: usually enough to prove the k exact.
+_RESERVE = 16
+# Floats of ranks, and of gathered rows, held at a time (2 MB and 16 MB).
+_TILE_FLOATS = 512 * 1024
+_GATHER_FLOATS = 4 * 1024 * 1024
+
+
+def exact_top_k(
+    kernel: Kernel, vectors: Vectors, queries: np.ndarray, k: int, start: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows from row `start` on, nearest first, equal ones by row.
+
+    Rows are ranked by matrix products, some more than k are measured accurately, and
+    where rounding could have hidden a nearer row, all rows within the rounding are
+    measured.
+
+    Args:
+        queries: float32, shape (n_queries, dim).
+        k: at least 1.
+
+    Returns:
+        rows: int64, shape (n_queries, min(k, alive rows)); distances: float32, alike.
+    """
+    n_rows = vectors.size - start
+    if vectors.dead is not None:
+        n_rows -= int(np.count_nonzero(vectors.dead[start:]))
+    k = min(k, n_rows)
+    rows = np.empty((len(queries), k), np.int64)
+    distances = np.empty((len(queries), k), np.float32)
+    if k == 0:
+        return rows, distances
+    tile = max(64, _TILE_FLOATS // rows_per_block(vectors.dim))
+    for i in range(0, len(queries), tile):
+        part = slice(i, i + tile)
+        rows[part], distances[part] = _tile_top_k(
+            kernel, vectors, kernel.prepare(queries[part]), k, start, n_rows
+        )
+    return rows, distances
+
+
+def _tile_top_k(
+    kernel: Kernel,
+    vectors: Vectors,
+    queries: np.ndarray,
+    k: int,
+    start: int,
+    n_rows: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    n_kept = min(k + _RESERVE, n_rows)
+    ranks, rows = _best_by_rank(kernel, vectors, queries, n_kept, start)
+    distances = _measure(kernel, vectors, queries, rows)
+    order = np.lexsort((rows, distances))[:, :k]
+    found = np.take_along_axis(rows, order, 1)
+    distances = np.take_along_axis(distances, order, 1)
+    if n_kept < n_rows:
+        largest = max(float(s.max()) for _, _, s in vectors.blocks(start))
+        # Further rows than this by rank are further than the k-th by distance.
+        limits = kernel.rank_of(queries, distances[:, -1:])
+        limits = limits + kernel.rounding(queries, largest)
+        unproved = np.flatnonzero(ranks.max(axis=1, keepdims=True) <= limits)
+        for i in unproved:
+            found[i], distances[i] = _measure_within(
+                kernel, vectors, queries[i : i + 1], limits[i, 0], k, start
+            )
+    return found, distances
+
+
+def _rank_block(
+    kernel: Kernel,
+    vectors: Vectors,
+    queries: np.ndarray,
+    block: tuple[int, np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Ranks of one block's rows, +inf for the dead."""
+    first, rows, squares = block
+    ranks = kernel.rank(queries, rows, squares)
+    if vectors.dead is not None:
+        ranks[:, vectors.dead[first : first + len(rows)]] = np.inf
+    return ranks
+
+
+def _best_by_rank(
+    kernel: Kernel, vectors: Vectors, queries: np.ndarray, n_kept: int, start: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The n_kept rows of lowest rank per query, unordered: ranks and rows."""
+    n_queries = len(queries)
+    best = np.empty((n_queries, 0), np.float32)
+    best_rows = np.empty((n_queries, 0), np.int64)
+    for block in vectors.blocks(start):
+        ranks = _rank_block(kernel, vectors, queries, block)
+        if best.shape[1] < n_kept:
+            rows = np.broadcast_to(
+                np.arange(block[0], block[0] + ranks.shape[1]), ranks.shape
+            )
+        else:
+            ranks, rows = _below(ranks, best.max(axis=1, keepdims=True), block[0])
+        if not ranks.shape[1]:
+            continue
+        best = np.concatenate([best, ranks], axis=1)
+        best_rows = np.concatenate([best_rows, rows], axis=1)
+        if best.shape[1] > n_kept:
+            lowest = np.argpartition(best, n_kept - 1, axis=1)[:, :n_kept]
+            best = np.take_along_axis(best, lowest, 1)
+            best_rows = np.take_along_axis(best_rows, lowest, 1)
+    return best, best_rows
+
+
+def _below(
+    ranks: np.ndarray, limits: np.ndarray, first_row: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Only the ranks under each query's limit, packed to the left, +inf behind."""
+    queries, columns = np.nonzero(ranks < limits)
+    counts = np.bincount(queries, minlength=len(ranks))
+    shape = (len(ranks), int(counts.max(initial=0)))
+    places = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
+    packed = np.full(shape, np.inf, np.float32)
+    rows = np.zeros(shape, np.int64)
+    packed[queries, places] = ranks[queries, columns]
+    rows[queries, places] = columns + first_row
+    return packed, rows
+
+
+def _measure(
+    kernel: Kernel, vectors: Vectors, queries: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Distances of each query to its own rows (n_queries, n), a few queries a time."""
+    distances = np.empty(rows.shape, np.float32)
+    step = max(1, _GATHER_FLOATS // (rows.shape[1] * vectors.dim))
+    for i in range(0, len(rows), step):
+        part = slice(i, i + step)
+        distances[part] = kernel.measure(queries[part], vectors.take(rows[part]))
+    return distances
+
+
+def _measure_within(
+    kernel: Kernel,
+    vectors: Vectors,
+    query: np.ndarray,
+    limit: float,
+    k: int,
+    start: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of one query among all rows of rank up to `limit`."""
+    rows = np.empty(0, np.int64)
+    distances = np.empty(0, np.float32)
+    for block in vectors.blocks(start):
+        ranks = _rank_block(kernel, vectors, query, block)[0]
+        near = np.flatnonzero(ranks <= limit)
+        if len(near):
+            values = kernel.measure(query, block[1][near][None])[0]
+            rows = np.concatenate([rows, near + block[0]])
+            distances = np.concatenate([distances, values])
+            if len(rows) > k:
+                nearest = np.lexsort((rows, distances))[:k]
+                rows, distances = rows[nearest], distances[nearest]
+    order = np.lexsort((rows, distances))
+    return rows[order], distances[order]

@@ -1,0 +1,53 @@
+"""Where embeddings, labels and user data are kept."""
+
+from typing import Any
+
+import keras
+
+from tensorflow_similarity._core import doors
+from tensorflow_similarity.stores.memory_store import MemoryStore
+from tensorflow_similarity.stores.store import Store, StoreSnapshot, empty_snapshot
+
+__all__ = [
+    "MemoryStore",
+    "Store",
+    "StoreSnapshot",
+    "deserialize",
+    "empty_snapshot",
+    "get",
+    "serialize",
+]
+
+_STORES: dict[str, type[Store]] = {"memory": MemoryStore}
+
+
+def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
+    """A store by name, from its configuration, or as it is.
+
+    Args:
+        identifier: "memory" in any case, what `serialize` gave, or a `Store`.
+        **kwargs: for a name: further arguments of the class.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+        TypeError: for anything else.
+    """
+    if isinstance(identifier, Store):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    return doors.known(identifier, "store", _STORES)(**kwargs)
+
+
+def serialize(store: Store) -> dict[str, Any]:
+    """A configuration in plain types; the items are not in it."""
+    config: dict[str, Any] = keras.saving.serialize_keras_object(store)
+    return config
+
+
+def deserialize(config: dict[str, Any]) -> Store:
+    """A store, without items, from what `serialize` gave."""
+    store = keras.saving.deserialize_keras_object(config)
+    if not isinstance(store, Store):
+        raise TypeError(f"Expected the configuration of a store. Received: {config}.")
+    return store
