@@ -75,7 +75,9 @@ def viz_neighbors_imgs(
     named = [_name(item, class_mapping) for item in (label, *_labels(neighbors))]
 
     plt = optional_import("matplotlib.pyplot", purpose="Drawing neighbours")
-    _, axes = plt.subplots(1, len(pictures), figsize=fig_size, squeeze=False)
+    _, axes = plt.subplots(
+        1, len(pictures), figsize=fig_size, squeeze=False, layout="constrained"
+    )
     query, *others = axes[0]
     query.imshow(pictures[0], **_colours(pictures[0], cmap))
     query.set_title(f"query: {named[0]}" if label is not None else "query")
@@ -91,7 +93,6 @@ def viz_neighbors_imgs(
             _frame(axis, wrong)
         else:
             axis.set_axis_off()
-    plt.tight_layout()
     if not show:
         return plt
     plt.show()

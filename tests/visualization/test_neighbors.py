@@ -179,6 +179,17 @@ def test_figure_has_the_size_asked_for():
     assert tuple(drawn.gcf().get_size_inches()) == (6, 2)
 
 
+@pytest.mark.parametrize("fig_size", [(24, 4), (16, 2), (8, 8)])
+def test_titles_lie_inside_the_figure(fig_size):
+    axes = axes_of(picture(8, 8), 3, found(3, 7, 3, 3, 3), fig_size=fig_size)
+    figure = plt.gcf()
+    figure.canvas.draw()
+    for axis in axes:
+        box = axis.title.get_window_extent()
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert box.y0 >= axis.get_window_extent().y1
+
+
 def test_shows_and_returns_nothing_by_default(monkeypatch):
     shown = []
     monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
