@@ -14,6 +14,8 @@ from tensorflow_similarity.types import Lookup
 _RIGHT = "#0072B2"
 _WRONG = "#D55E00"
 _WRONG_CMAP = "Reds"
+# Widths of the frames in points.
+_RIGHT_WIDTH, _WRONG_WIDTH = 2, 6
 
 
 def viz_neighbors_imgs(
@@ -75,9 +77,11 @@ def viz_neighbors_imgs(
     named = [_name(item, class_mapping) for item in (label, *_labels(neighbors))]
 
     plt = optional_import("matplotlib.pyplot", purpose="Drawing neighbours")
-    _, axes = plt.subplots(
+    figure, axes = plt.subplots(
         1, len(pictures), figsize=fig_size, squeeze=False, layout="constrained"
     )
+    # In inches: room for two wide frames beside each other.
+    figure.get_layout_engine().set(w_pad=1.5 * _WRONG_WIDTH / 72)
     query, *others = axes[0]
     query.imshow(pictures[0], **_colours(pictures[0], cmap))
     query.set_title(f"query: {named[0]}" if label is not None else "query")
@@ -192,4 +196,4 @@ def _frame(axis: Any, wrong: bool) -> None:
     axis.set_yticks([])
     for spine in axis.spines.values():
         spine.set_edgecolor(_WRONG if wrong else _RIGHT)
-        spine.set_linewidth(6 if wrong else 2)
+        spine.set_linewidth(_WRONG_WIDTH if wrong else _RIGHT_WIDTH)
