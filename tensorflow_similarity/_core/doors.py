@@ -7,8 +7,8 @@ import numpy as np
 
 from tensorflow_similarity.types import NO_LABEL
 
-# Squares of larger components leave float32.
-_LARGEST_COMPONENT = 1e18
+# Sums of 10,000 squares of larger components leave float32.
+_LARGEST_COMPONENT = 1e16
 
 Member = TypeVar("Member")
 
@@ -29,7 +29,7 @@ def as_embeddings(x: Any, dim: int | None, name: str = "embeddings") -> np.ndarr
 
     Raises:
         ValueError: for another rank or width, ragged rows, non-numbers, or values
-            that are NaN, infinite, or beyond 1e18.
+            that are NaN, infinite, or beyond 1e16.
     """
     expected = f"(n, {dim})" if dim else "(n, dim)"
     try:
@@ -63,6 +63,42 @@ def as_embeddings(x: Any, dim: int | None, name: str = "embeddings") -> np.ndarr
     return array
 
 
+def as_embedding(x: Any, dim: int | None, name: str = "embedding") -> np.ndarray:
+    """One embedding, shape (dim,), as contiguous float32, shape (1, dim).
+
+    Raises:
+        ValueError: for another shape, non-numbers, NaN or infinity.
+    """
+    try:
+        array = as_array(x)
+    except ValueError:
+        array = np.empty((), object)
+    if array.ndim != 1 or (dim and len(array) != dim):
+        raise ValueError(
+            f"`{name}` must be one embedding of shape ({dim or 'dim'},). Received: "
+            + ("nested sequences." if array.dtype == object else f"{array.shape}.")
+        )
+    return as_embeddings(array[None], dim, name)
+
+
+def as_ids(ids: Any, name: str = "ids") -> np.ndarray:
+    """Ids of items as int64, shape (n,); a single one as n = 1.
+
+    Raises:
+        TypeError: for anything but integers of 64 bits.
+    """
+    array = np.atleast_1d(as_array(ids))
+    if not array.size:
+        return np.empty(0, np.int64)
+    whole = array.astype(np.int64) if array.dtype.kind in "iu" else None
+    if whole is None or array.ndim != 1 or (whole != array).any():
+        raise TypeError(
+            f"`{name}` must be integers of 64 bits, shape (n,). Received: "
+            f"dtype={array.dtype}, shape={array.shape}."
+        )
+    return whole
+
+
 def as_labels(y: Any, n: int, name: str = "labels") -> np.ndarray:
     """Labels of n items: int64, shape (n,), or an object array of strings and None.
 
@@ -88,7 +124,8 @@ def as_labels(y: Any, n: int, name: str = "labels") -> np.ndarray:
         return _from_objects(array, name)
     if array.dtype.kind not in "iubf":
         raise _bad_labels(name, f"dtype={array.dtype}")
-    labels = array.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        labels = array.astype(np.int64)
     if not np.array_equal(labels, array):
         raise _bad_labels(name, "numbers that are not integers of 64 bits")
     return labels
@@ -122,7 +159,8 @@ def known(identifier: Any, room: str, members: Mapping[str, Member]) -> Member:
 
 
 def _sequence_as_array(y: Any, name: str) -> np.ndarray:
-    if isinstance(y, list | tuple) and any(item is None for item in y):
+    if isinstance(y, list | tuple) and not _are_alike(y):
+        # NumPy would make [1, "1"] two equal strings, and [2**53 + 1, 1.0] floats.
         return np.fromiter(y, object, len(y))
     try:
         return as_array(y)
@@ -133,6 +171,12 @@ def _sequence_as_array(y: Any, name: str) -> np.ndarray:
         ) from None
 
 
+def _are_alike(items: "list[Any] | tuple[Any, ...]") -> bool:
+    """Whether all are of one kind that NumPy keeps as it is; None and str are not."""
+    kinds = set(map(type, items))
+    return len(kinds) < 2 and not kinds & {type(None), str, bytes}
+
+
 def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
     """Labels with None among them, or strings as objects."""
     given = [label for label in array.tolist() if label is not None]
@@ -141,13 +185,19 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
             return np.full(len(array), NO_LABEL)
         texts = [None if label is None else _text(label) for label in array.tolist()]
         return np.array(texts, object)
-    if all(isinstance(label, int | np.integer) for label in given):
-        filled = [NO_LABEL if label is None else label for label in array.tolist()]
+    if all(_is_integer(label) for label in given):
+        filled = [NO_LABEL if label is None else int(label) for label in array.tolist()]
         try:
             return np.array(filled, np.int64)
         except OverflowError:
             raise _bad_labels(name, "integers beyond 64 bits") from None
     raise _bad_labels(name, f"types {sorted({type(x).__name__ for x in given})}")
+
+
+def _is_integer(label: Any) -> bool:
+    if isinstance(label, float | np.floating):
+        return float(label).is_integer()
+    return isinstance(label, int | np.integer | np.bool_)
 
 
 def _text(label: str | bytes) -> str:

@@ -11,9 +11,10 @@ import os
 import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,15 @@ from tensorflow_similarity._version import __version__
 
 FORMAT = 1
 MANIFEST = "index.json"
+# Many programs write an `index.json`; only ours says this in it.
+_SIGNATURE = '"written_by": "tensorflow_similarity '
+
+
+# What NumPy and zipfile raise for files that are damaged, or something else.
+_UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, KeyError, OSError, EOFError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass
@@ -47,14 +57,15 @@ def written_folder(
         FileExistsError: if the path holds something that we did not write, or with
             `overwrite=False` anything at all.
     """
-    path = Path(path)
+    # Where a link points to, so that the link stays.
+    path = Path(path).resolve()
     _refuse_foreign(path, overwrite)
     with new_beside(path) as new:
         new.mkdir()
         folder = NewFolder(new)
         yield folder
         _write_manifest(folder, kind)
-        replace_folder(new, path, _own_names(path))
+        replace_folder(new, path, _own_files(path))
 
 
 @contextlib.contextmanager
@@ -76,8 +87,8 @@ def replace_folder(new: Path, path: Path, own: Collection[str]) -> None:
     """Puts folder `new` in place of `path`, keeping what in `path` is not our own.
 
     Args:
-        own: names in `path` that the new folder replaces; everything else in it, at
-            its top level, moves over.
+        own: files and folders in `path`, relative to it, that the new folder
+            replaces; everything else in it moves over.
     """
     if not path.exists():
         os.replace(new, path)
@@ -89,9 +100,8 @@ def replace_folder(new: Path, path: Path, own: Collection[str]) -> None:
         except OSError:
             os.replace(old, path)
             raise
-        for entry in list(old.iterdir()):
-            if entry.name not in own and not (path / entry.name).exists():
-                os.replace(entry, path / entry.name)
+        parents = {str(parent) for name in own for parent in PurePath(name).parents}
+        _move_foreign(old, path, PurePath(), own, parents)
 
 
 def checked_folder(path: str | Path, kind: str) -> dict[str, Any]:
@@ -125,7 +135,8 @@ def checked_folder(path: str | Path, kind: str) -> dict[str, Any]:
 
 def is_folder_of_ours(path: str | Path) -> bool:
     """Whether a manifest of ours stands in this folder, sound or not."""
-    return (Path(path) / MANIFEST).is_file()
+    file = Path(path) / MANIFEST
+    return file.is_file() and _SIGNATURE.encode() in file.read_bytes()
 
 
 def write_arrays(
@@ -150,7 +161,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ValueError(
             f"{str(path)!r} is not a file of plain arrays, or holds pickled objects, "
             "which are never read because they can run code. Make the index again "
@@ -225,13 +236,29 @@ def _refuse_foreign(path: Path, overwrite: bool) -> None:
         )
 
 
-def _own_names(path: Path) -> set[str]:
-    """Names at the top level of a folder that its manifest accounts for."""
+def _own_files(path: Path) -> set[str]:
+    """Files in a folder that its manifest accounts for, the manifest included."""
     try:
-        files = _read_manifest(path)["files"]
+        return {MANIFEST, *_read_manifest(path)["files"]}
     except (ValueError, FileNotFoundError):
         return {MANIFEST}
-    return {MANIFEST, *(name.partition("/")[0] for name in files)}
+
+
+def _move_foreign(
+    old: Path, new: Path, at: PurePath, own: Collection[str], parents: Collection[str]
+) -> None:
+    """Moves what is under `old / at` and not our own to the same place under `new`."""
+    for entry in list((old / at).iterdir()):
+        name = at / entry.name
+        target = new / name
+        if name.as_posix() in own:
+            continue
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        if is_folder and (str(name) in parents or target.is_dir()):
+            _move_foreign(old, new, name, own, parents)
+        elif not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(entry, target)
 
 
 def _damaged(path: Path, what: str) -> ValueError:

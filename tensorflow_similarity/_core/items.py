@@ -35,6 +35,8 @@ def as_item(item: Any, name: str = "data") -> Any:
         return {key: as_item(value, name) for key, value in item.items()}
     if hasattr(item, "__array__"):
         array = as_array(item)
+        if array.dtype == object:  # strings of tf, ragged rows
+            return as_item(array.tolist(), name)
         if array.dtype.kind in _KINDS:
             return array[()] if isinstance(item, np.generic) else array.copy()
         raise _unknown(name, f"an array of dtype {array.dtype}")
@@ -43,9 +45,9 @@ def as_item(item: Any, name: str = "data") -> Any:
 
 def encode(item: Any) -> bytes:
     """The bytes of an item that `as_item` let through."""
-    buffers: list[bytes] = []
-    text = json.dumps(_described(item, buffers)).encode()
-    return b"".join([_HEADER.pack(len(text)), text, *buffers])
+    raw = bytearray()
+    text = json.dumps(_described(item, raw)).encode()
+    return _HEADER.pack(len(text)) + text + raw
 
 
 def decode(encoded: bytes) -> Any:
@@ -55,27 +57,29 @@ def decode(encoded: bytes) -> Any:
     return _restored(json.loads(encoded[_HEADER.size : start]), encoded[start:])
 
 
-def _described(item: Any, buffers: list[bytes]) -> Any:
+def _described(item: Any, raw: bytearray) -> Any:
     """JSON for the item: what is not plain is a list that begins with its kind."""
+    # np.float64 is a float and np.str_ a str too: asked first, to stay what they are.
+    if isinstance(item, np.generic):
+        array = np.asarray(item)
+        return ["scalar", array.dtype.str, (), *_kept(array.tobytes(), raw)]
     if item is None or isinstance(item, bool | int | float | str):
         return item
     if isinstance(item, bytes):
-        return ["bytes", *_kept(item, buffers)]
+        return ["bytes", *_kept(item, raw)]
     if isinstance(item, list | tuple):
         kind = "tuple" if isinstance(item, tuple) else "list"
-        return [kind, [_described(part, buffers) for part in item]]
+        return [kind, [_described(part, raw) for part in item]]
     if isinstance(item, dict):
-        pairs = [[key, _described(value, buffers)] for key, value in item.items()]
+        pairs = [[key, _described(value, raw)] for key, value in item.items()]
         return ["dict", pairs]
-    kind = "scalar" if isinstance(item, np.generic) else "array"
-    array = np.asarray(item)
-    return [kind, array.dtype.str, array.shape, *_kept(array.tobytes(), buffers)]
+    return ["array", item.dtype.str, item.shape, *_kept(item.tobytes(), raw)]
 
 
-def _kept(raw: bytes, buffers: list[bytes]) -> tuple[int, int]:
-    start = sum(map(len, buffers))
-    buffers.append(raw)
-    return start, len(raw)
+def _kept(part: bytes, raw: bytearray) -> tuple[int, int]:
+    start = len(raw)
+    raw += part
+    return start, len(part)
 
 
 def _restored(described: Any, raw: bytes) -> Any:

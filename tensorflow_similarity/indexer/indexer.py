@@ -64,7 +64,7 @@ class Indexer:
         self.distance = distances.get(distance)
         self.embedding_size = int(embedding_size)
         self.search = _search_for(search, self.distance, self.embedding_size)
-        self.store = stores.get(kv_store)
+        self.store = _store_for(kv_store, self.embedding_size)
         self.evaluator = evaluator
         self.embedding_output = embedding_output
         self.stat_buffer_size = stat_buffer_size
@@ -148,11 +148,9 @@ class Indexer:
         Returns:
             How many were there.
         """
-        ids = np.asarray(ids).reshape(-1)
-        if ids.dtype.kind not in "iu" and len(ids):
-            raise TypeError(f"`ids` must be integers. Received: dtype={ids.dtype}.")
+        ids = doors.as_ids(ids)
         with self._write_lock:
-            n = self.store.remove(ids.astype(np.int64))
+            n = self.store.remove(ids)
             state = self.search.follow(self._snapshot.search, self._facts().vectors)
             self._take_snapshot(state)
         return n
@@ -196,7 +194,14 @@ class Indexer:
             RuntimeError: if the index is empty.
             ValueError: for a wrong width, NaN, or k below 1.
         """
-        return self.batch_lookup(prediction, k, verbose=0)[0]
+        lookups = self.batch_lookup(prediction, k, verbose=0)
+        if len(lookups) != 1:
+            raise ValueError(
+                "`prediction` must be one embedding, shape "
+                f"(1, {self.embedding_size}). Received: {len(lookups)} rows. "
+                "`batch_lookup` takes many."
+            )
+        return lookups[0]
 
     def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
         """The neighbours of each embedding, nearest first.
@@ -350,6 +355,18 @@ class Indexer:
 
     def _take_snapshot(self, state: SearchState) -> None:
         self._snapshot = _Snapshot(self._facts(), state)
+
+
+def _store_for(identifier: str | Store, dim: int) -> Store:
+    """The store, checked to hold nothing of another width."""
+    store = stores.get(identifier)
+    held = store.snapshot().vectors.dim
+    if held not in (0, dim):
+        raise ValueError(
+            f"The embeddings have width {dim} and the store holds some of width "
+            f"{held}. Give the index a store of its own."
+        )
+    return store
 
 
 def _search_for(identifier: str | Search, distance: Distance, dim: int) -> Search:

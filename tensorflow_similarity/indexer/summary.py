@@ -13,7 +13,7 @@ def stats(
     size: int, n_lookups: int, buffer_size: int, durations: Sequence[float]
 ) -> dict[str, Any]:
     """The record that `Indexer.stats` returns; durations in seconds a query."""
-    values = np.array(durations or [0.0])
+    values = np.array(list(durations) or [0.0])
     return {
         "num_lookups": n_lookups,
         "size": size,

@@ -40,7 +40,7 @@ def exact_top_k(
     for i in range(0, len(queries), tile):
         part = slice(i, i + tile)
         rows[part], distances[part] = _tile_top_k(
-            kernel, vectors, kernel.prepare(queries[part]), k, start, n_rows
+            kernel, vectors, queries[part], k, start, n_rows
         )
     return rows, distances
 
@@ -54,7 +54,8 @@ def _tile_top_k(
     n_rows: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     n_kept = min(k + _RESERVE, n_rows)
-    ranks, rows = _best_by_rank(kernel, vectors, queries, n_kept, start)
+    prepared = kernel.prepare(queries)
+    ranks, rows = _best_by_rank(kernel, vectors, prepared, n_kept, start)
     distances = _measure(kernel, vectors, queries, rows)
     order = np.lexsort((rows, distances))[:, :k]
     found = np.take_along_axis(rows, order, 1)
@@ -62,8 +63,8 @@ def _tile_top_k(
     if n_kept < n_rows:
         largest = max(float(s.max()) for _, _, s in vectors.blocks(start))
         # Further rows than this by rank are further than the k-th by distance.
-        limits = kernel.rank_of(queries, distances[:, -1:])
-        limits = limits + kernel.rounding(queries, largest)
+        limits = kernel.rank_of(prepared, distances[:, -1:])
+        limits = limits + kernel.rounding(prepared, largest)
         unproved = np.flatnonzero(ranks.max(axis=1, keepdims=True) <= limits)
         for i in unproved:
             found[i], distances[i] = _measure_within(
@@ -96,11 +97,10 @@ def _best_by_rank(
     for block in vectors.blocks(start):
         ranks = _rank_block(kernel, vectors, queries, block)
         if best.shape[1] < n_kept:
-            rows = np.broadcast_to(
-                np.arange(block[0], block[0] + ranks.shape[1]), ranks.shape
-            )
+            limits = _beyond_lowest(ranks, n_kept)
         else:
-            ranks, rows = _below(ranks, best.max(axis=1, keepdims=True), block[0])
+            limits = best.max(axis=1, keepdims=True)
+        ranks, rows = _below(ranks, limits, block[0])
         if not ranks.shape[1]:
             continue
         best = np.concatenate([best, ranks], axis=1)
@@ -112,11 +112,30 @@ def _best_by_rank(
     return best, best_rows
 
 
+def _beyond_lowest(ranks: np.ndarray, n: int) -> np.ndarray:
+    """Per query a limit, shape (n_queries, 1), with at least n of its ranks below.
+
+    The n-th lowest of the minima of groups is such a limit, at the cost of one pass
+    over the ranks (measured: a tenth of `argpartition` on 64 x 8,192).
+    """
+    width = ranks.shape[1]
+    if width <= n:
+        return np.full((len(ranks), 1), np.inf, np.float32)
+    n_groups = 1 << max(8, (4 * n - 1).bit_length())
+    height = width // n_groups
+    if height > 1:
+        ranks = ranks[:, : height * n_groups].reshape(len(ranks), height, n_groups)
+        ranks = ranks.min(axis=1)
+    limits = np.partition(ranks, n - 1, axis=1)[:, n - 1 : n]
+    return np.nextafter(limits, np.float32(np.inf))
+
+
 def _below(
     ranks: np.ndarray, limits: np.ndarray, first_row: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Only the ranks under each query's limit, packed to the left, +inf behind."""
-    queries, columns = np.nonzero(ranks < limits)
+    # On the flat array this is several times as fast as on rows and columns.
+    queries, columns = np.divmod(np.flatnonzero(ranks < limits), ranks.shape[1])
     counts = np.bincount(queries, minlength=len(ranks))
     shape = (len(ranks), int(counts.max(initial=0)))
     places = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -148,10 +167,11 @@ def _measure_within(
     start: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of one query among all rows of rank up to `limit`."""
+    prepared = kernel.prepare(query)
     rows = np.empty(0, np.int64)
     distances = np.empty(0, np.float32)
     for block in vectors.blocks(start):
-        ranks = _rank_block(kernel, vectors, query, block)[0]
+        ranks = _rank_block(kernel, vectors, prepared, block)[0]
         near = np.flatnonzero(ranks <= limit)
         if len(near):
             values = kernel.measure(query, block[1][near][None])[0]

@@ -21,7 +21,7 @@ class Kernel(ABC):
     """
 
     def prepare(self, queries: np.ndarray) -> np.ndarray:
-        """What `rank` and `measure` take for queries, shape (n_queries, dim)."""
+        """What `rank`, `rank_of` and `rounding` take for queries (n_queries, dim)."""
         return queries
 
     @abstractmethod
@@ -76,12 +76,14 @@ class CosineKernel(Kernel):
 
     def measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         shape = rows.shape
-        rows = unit_rows(rows.reshape(-1, shape[-1])).reshape(shape)
+        # In float32 the rounding of the unit vectors would outweigh small angles.
+        queries = unit_rows(queries.astype(np.float64))
+        rows = unit_rows(rows.reshape(-1, shape[-1]).astype(np.float64)).reshape(shape)
         difference = rows - queries[:, None]
         halves = 0.5 * np.einsum("nkd,nkd->nk", difference, difference)
         # A zero vector has no direction: it is at distance 1 from everything.
         none = ~np.any(rows, axis=-1) | ~np.any(queries, axis=-1, keepdims=True)
-        return np.where(none, np.float32(1.0), halves)
+        return np.where(none, 1.0, halves).astype(np.float32)
 
     def rank_of(self, queries: np.ndarray, distances: np.ndarray) -> np.ndarray:
         return distances - 1.0
@@ -208,8 +210,16 @@ class DistanceKernel(Kernel):
     ) -> np.ndarray:
         from keras import ops
 
-        values = ops.convert_to_numpy(self._distance(queries, rows))
-        return np.asarray(values, np.float32)
+        values = np.asarray(
+            ops.convert_to_numpy(self._distance(queries, rows)), np.float32
+        )
+        if np.isnan(values).any():
+            raise ValueError(
+                f"The distance {self._distance.name!r} gave NaN for finite embeddings. "
+                "Make its `call` give a number for every pair of rows."
+            )
+        # Infinity is kept for what was removed.
+        return np.minimum(values, np.finfo(np.float32).max)
 
     def measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return np.concatenate(

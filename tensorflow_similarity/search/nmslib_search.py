@@ -15,17 +15,16 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from tensorflow_similarity import distances
 from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.search.kernels import unit_rows
-from tensorflow_similarity.search.search import Search, SearchState
+from tensorflow_similarity.search.search import Search
 
 # Fewer floats than this are searched exactly: measured, one query over 31,000 x 64
 # takes 0.1 ms that way, and it pays back a graph's build only after 35,000 queries.
 _EXACT_FLOATS = 2_000_000
-# A tail longer than this share of the graph is worth a new one.
-_TAIL_SHARE = 0.25
 _MANY_ROWS = 200_000
 _FILE = "graph.bin"
 
@@ -106,12 +105,13 @@ class NMSLibSearch(Search):
     default_name = "nmslib"
 
     # Cosine is the inner product of unit rows: equal queries, and it builds faster.
-    _SPACES: ClassVar[dict[str, str]] = {
-        "cosine": "negdotprod",
-        "inner_product": "negdotprod",
-        "euclidean": "l2",
-        "squared_euclidean": "l2",
-        "manhattan": "l1",
+    # By class: a subclass of a user's own may compute something else.
+    _SPACES: ClassVar[dict[type[Distance], str]] = {
+        distances.CosineDistance: "negdotprod",
+        distances.InnerProductSimilarity: "negdotprod",
+        distances.EuclideanDistance: "l2",
+        distances.SquaredEuclideanDistance: "l2",
+        distances.ManhattanDistance: "l1",
     }
 
     def __init__(
@@ -128,10 +128,11 @@ class NMSLibSearch(Search):
         verbose: int = 0,
     ):
         super().__init__(distance, dim, name=name, verbose=verbose)
-        if self.distance.name not in self._SPACES:
+        if type(self.distance) not in self._SPACES:
             raise ValueError(
                 f"NMSLIB cannot search by {self.distance.name!r}. It can by "
-                f"{sorted(self._SPACES)}; use search='linear' for the others."
+                f"{sorted(kind.name for kind in self._SPACES)}; use search='linear' "
+                "for the others."
             )
         if method not in ("hnsw", "brute_force"):
             raise ValueError(
@@ -144,18 +145,14 @@ class NMSLibSearch(Search):
                 f"dense float32 rows. Received: {space_params!r}, {data_type!r}, "
                 f"{dtype!r}."
             )
+        self._is_cosine = type(self.distance) is distances.CosineDistance
+        self._is_euclidean = type(self.distance) is distances.EuclideanDistance
         self.method = method
         self.index_params = _checked("index_params", index_params, _INDEX_PARAMS)
         self.query_params = _checked("query_params", query_params, _QUERY_PARAMS)
 
-    def _wants_build(self, state: SearchState) -> bool:
-        vectors = state.vectors
-        if self.method == "brute_force" or vectors.n_alive * self.dim < _EXACT_FLOATS:
-            return state.structure is not None
-        if state.structure is None:
-            return True
-        tail, gone = vectors.size - state.n_built, self._count_gone(state)
-        return max(tail, gone) > _TAIL_SHARE * state.n_built
+    def _wants_structure(self, n_rows: int) -> bool:
+        return self.method == "hnsw" and n_rows * self.dim >= _EXACT_FLOATS
 
     def _build(self, vectors: Vectors, rows: np.ndarray) -> Any:
         if self.method == "brute_force" or not (nmslib := _nmslib()):
@@ -218,19 +215,19 @@ class NMSLibSearch(Search):
     def _empty_index(self, nmslib: Any) -> Any:
         return nmslib.init(
             method="hnsw",
-            space=self._SPACES[self.distance.name],
+            space=self._SPACES[type(self.distance)],
             data_type=nmslib.DataType.DENSE_VECTOR,
             dtype=nmslib.DistType.FLOAT,
         )
 
     def _prepared(self, rows: np.ndarray) -> np.ndarray:
-        return unit_rows(rows) if self.distance.name == "cosine" else rows
+        return unit_rows(rows) if self._is_cosine else rows
 
     def _in_unit(self, distances: np.ndarray) -> np.ndarray:
         """Distances in the unit of `self.distance`; NMSLIB's `l2` is squared."""
-        if self.distance.name == "cosine":
+        if self._is_cosine:
             return np.maximum(distances + 1.0, 0.0)
-        if self.distance.name == "euclidean":
+        if self._is_euclidean:
             return np.sqrt(np.maximum(distances, 0.0))
         return distances
 

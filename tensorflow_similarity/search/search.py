@@ -14,6 +14,10 @@ from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.search.exact import exact_top_k
 from tensorflow_similarity.search.kernels import kernel_of
 
+_ROWS_FILE = "rows.npz"
+# A tail longer than this share of the structure is worth a new one.
+_TAIL_SHARE = 0.25
+
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
@@ -31,6 +35,11 @@ class SearchState:
     structure: Any = None
     n_built: int = 0
     rows: np.ndarray | None = None
+
+    @property
+    def n_positions(self) -> int:
+        """How many rows the structure was made of."""
+        return self.n_built if self.rows is None else len(self.rows)
 
 
 class Search(ABC):
@@ -103,8 +112,8 @@ class Search(ABC):
         """The structure that `_save` wrote; nothing under `path` is needed later."""
         raise NotImplementedError
 
-    def _wants_build(self, state: SearchState) -> bool:
-        """Whether the structure, or its absence, no longer fits the rows."""
+    def _wants_structure(self, n_rows: int) -> bool:
+        """Whether so many rows are worth a structure."""
         return False
 
     # Functions of a state, for the one who owns the rows.
@@ -115,11 +124,17 @@ class Search(ABC):
 
     def built(self, state: SearchState, force: bool = False) -> SearchState:
         """The state with a fresh structure, if the rows want one or `force` says so."""
-        if not force and not self._wants_build(state):
-            return state
         vectors = state.vectors
+        wants = vectors.n_alive > 0 and (
+            force or self._wants_structure(vectors.n_alive)
+        )
+        if state.structure is None:
+            if not wants:
+                return state
+        elif not force and not self._is_outgrown(state):
+            return state
         rows = vectors.alive_rows()
-        structure = self._build(vectors, rows) if len(rows) else None
+        structure = self._build(vectors, rows) if wants else None
         if structure is None:
             return SearchState(vectors)
         same = len(rows) == vectors.size
@@ -141,7 +156,7 @@ class Search(ABC):
         k = min(k, vectors.n_alive)
         if state.structure is None or not k:
             return exact_top_k(self._kernel, vectors, queries, k)
-        n_positions = state.n_built if state.rows is None else len(state.rows)
+        n_positions = state.n_positions
         n_gone = self._count_gone(state)
         # The gone take places in the structure's answer: ask for some more.
         asked = min(k + min(n_gone, k + 16), n_positions)
@@ -164,6 +179,11 @@ class Search(ABC):
             exact = exact_top_k(self._kernel, vectors, queries[short], k)
             rows[short], distances[short] = exact
         return rows, distances
+
+    def _is_outgrown(self, state: SearchState) -> bool:
+        """Whether too much came or went since the structure was built."""
+        tail, gone = state.vectors.size - state.n_built, self._count_gone(state)
+        return max(tail, gone) > _TAIL_SHARE * state.n_positions
 
     def _count_gone(self, state: SearchState) -> int:
         """How many of the structure's positions no longer stand for a row."""
@@ -194,8 +214,6 @@ class Search(ABC):
         """
         path = Path(path)
         path.mkdir(parents=True)
-        if state.structure is None:
-            return
         alive = state.vectors.alive_rows()
         renumbered = np.full(state.vectors.size, -1)
         renumbered[alive] = np.arange(len(alive))
@@ -205,17 +223,20 @@ class Search(ABC):
         n_built = int(np.count_nonzero(alive < state.n_built))
         if np.array_equal(rows, np.arange(len(rows))):
             rows = np.empty(0, np.int64)
-        np.savez(path / "rows.npz", rows=rows, n_built=n_built)
-        (path / "structure").mkdir()
-        self._save(state.structure, path / "structure")
+        built = state.structure is not None
+        # Written in any case: what the manifest does not list is never read.
+        np.savez(path / _ROWS_FILE, rows=rows, n_built=n_built, built=built)
+        if built:
+            (path / "structure").mkdir()
+            self._save(state.structure, path / "structure")
 
     def load_state(self, path: str | Path, vectors: Vectors) -> SearchState:
         """The state that `save_state` wrote, over the rows as they were written."""
         path = Path(path)
-        if not (path / "rows.npz").exists():
+        arrays = files.read_arrays(path / _ROWS_FILE)
+        if not arrays["built"]:
             return SearchState(vectors)
-        with np.load(path / "rows.npz", allow_pickle=False) as file:
-            rows, n_built = file["rows"].astype(np.int64), int(file["n_built"])
+        rows, n_built = arrays["rows"].astype(np.int64), int(arrays["n_built"])
         n_positions = len(rows) or n_built
         structure = self._load(path / "structure", n_positions)
         if structure is None:
@@ -228,7 +249,7 @@ class Search(ABC):
         self, embedding: Any, idx: int, verbose: int = 0, build: bool = True
     ) -> None:
         """Adds one embedding, shape (dim,), by `batch_add`."""
-        row = doors.as_embeddings(doors.as_array(embedding)[None], self.dim)
+        row = doors.as_embedding(embedding, self.dim)
         self.batch_add(row, [idx], verbose, build)
 
     def batch_add(
@@ -245,9 +266,12 @@ class Search(ABC):
             ValueError: for wrong widths, NaN, repeated or too few ids.
         """
         rows = doors.as_embeddings(embeddings, self.dim)
-        ids = doors.as_labels(idxs, len(rows), name="idxs")
-        if ids.dtype != np.int64:
-            raise TypeError("`idxs` must be integers of 64 bits. Received: strings.")
+        ids = doors.as_ids(idxs, "idxs")
+        if len(ids) != len(rows):
+            raise ValueError(
+                f"`idxs` must hold one id for each embedding. Received: {len(ids)} ids "
+                f"for {len(rows)} embeddings."
+            )
         if len(np.unique(ids)) < len(ids):
             raise ValueError("`idxs` must be distinct. Received an id more than once.")
         state = self._state
@@ -261,8 +285,7 @@ class Search(ABC):
 
     def remove(self, idxs: Any) -> int:
         """Removes the rows with these ids; returns how many were there."""
-        ids = doors.as_labels(idxs, len(np.asarray(idxs)), name="idxs")
-        rows = self._rows_of(ids)
+        rows = self._rows_of(doors.as_ids(idxs, "idxs"))
         if len(rows):
             self._state = self.follow(self._state, self._state.vectors.remove(rows))
         return len(rows)
@@ -274,7 +297,7 @@ class Search(ABC):
 
     def lookup(self, embedding: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Ids and distances of one embedding's neighbours, both (min(k, size),)."""
-        ids, found = self.batch_lookup(doors.as_array(embedding)[None], k)
+        ids, found = self.batch_lookup(doors.as_embedding(embedding, self.dim), k)
         return ids[0], found[0]
 
     def batch_lookup(

@@ -119,7 +119,7 @@ class MemoryStore(Store):
             Column(np.empty(0, labels.dtype)).append(labels),
             Items().append(data, len(keys)),
         )
-        self._next_key = int(arrays["next_key"])
+        self._next_key = max(self._next_key, int(arrays["next_key"]))
 
 
 def _as_objects(labels: np.ndarray) -> np.ndarray:

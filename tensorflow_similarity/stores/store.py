@@ -44,7 +44,10 @@ class StoreSnapshot:
     def fetch(self, ids: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Embeddings (n, dim) and user data of keys that are there."""
         rows = self.rows_of(np.asarray(ids))
-        return self.vectors.take(rows), [self.items[row] for row in rows.tolist()]
+        # Copied: what a user does to a result must not change what is stored.
+        return self.vectors.take(rows), [
+            as_item(self.items[row]) for row in rows.tolist()
+        ]
 
 
 def empty_snapshot(dim: int) -> StoreSnapshot:
@@ -106,7 +109,7 @@ class Store(ABC):
     def add(self, embedding: Any, label: Any = None, data: Any = None) -> int:
         """Adds one item, embedding of shape (dim,); returns its key."""
         labels = None if label is None else [label]
-        row = doors.as_array(embedding)[None]
+        row = doors.as_embedding(embedding, self.snapshot().vectors.dim or None)
         return int(self.batch_add(row, labels, None if data is None else [data])[0])
 
     def batch_add(
@@ -150,7 +153,7 @@ class Store(ABC):
 
     def remove(self, keys: Any) -> int:
         """Removes the items with these keys; returns how many of them were there."""
-        keys = np.unique(np.asarray(keys, np.int64).reshape(-1))
+        keys = np.unique(doors.as_ids(keys, "keys"))
         keys = keys[self.snapshot().rows_of(keys) >= 0]
         if len(keys):
             self._remove(keys)
@@ -173,7 +176,7 @@ class Store(ABC):
         Raises:
             KeyError: if one is not there.
         """
-        snapshot, keys = self.snapshot(), np.asarray(idxs, np.int64)
+        snapshot, keys = self.snapshot(), doors.as_ids(idxs, "idxs")
         rows = snapshot.rows_of(keys)
         if (rows < 0).any():
             missing = keys[rows < 0][:3].tolist()
@@ -238,6 +241,9 @@ class Store(ABC):
         return cls(**config)
 
 
+_NO_SEQUENCES = (dict, str, bytes, set, frozenset)
+
+
 def checked_data(data: Any, n: int) -> "Sequence[Any] | np.ndarray | None":
     """User data of n items: a copied array, a list of plain items, or None.
 
@@ -249,7 +255,7 @@ def checked_data(data: Any, n: int) -> "Sequence[Any] | np.ndarray | None":
         return None
     if hasattr(data, "to_dict") and getattr(data, "ndim", 0) == 2:  # a data frame
         data = data.to_dict("records")
-    if isinstance(data, dict | str | bytes) or not hasattr(data, "__len__"):
+    if isinstance(data, _NO_SEQUENCES) or not hasattr(data, "__len__"):
         raise TypeError(
             f"`data` must be a sequence of {n} items, one for each embedding. "
             f"Received: a {type(data).__name__}."
