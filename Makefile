@@ -8,6 +8,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --us
 # TensorFlow's own log lines: errors only. Pictures go to files.
 TF_CPP_MIN_LOG_LEVEL ?= 3
 MPLBACKEND ?= Agg
+# mkdocs-material advertises its successor at every build otherwise.
+export NO_MKDOCS_2_WARNING := 1
 export TF_CPP_MIN_LOG_LEVEL MPLBACKEND
 
 .DEFAULT_GOAL := help

@@ -20,6 +20,7 @@ class SimilarityModel(SimilarityMixin, keras.Model):
         name: string.
 
     Example:
+        >>> import numpy as np
         >>> inputs = keras.Input((2,))
         >>> model = SimilarityModel(inputs, keras.layers.UnitNormalization()(inputs))
         >>> ids = model.index(np.array([[1.0, 0.0], [0.0, 1.0]]), y=[3, 7])
