@@ -49,10 +49,18 @@ def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
     count as zero.
     """
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=axis, keepdims=True))
-    nonzero = largest > 1e-30
+    # Not `largest > 1e-30`: NaN must stay NaN and not pass for zero.
+    nonzero = ops.logical_not(largest <= 1e-30)
     scaled = ops.where(nonzero, x / ops.where(nonzero, largest, 1.0), 0.0)
     squares = ops.sum(ops.square(scaled), axis=axis, keepdims=True)
     return scaled * ops.rsqrt(ops.where(nonzero, squares, 1.0))
+
+
+def inner_products(query: Tensor, key: Tensor) -> Tensor:
+    """Inner products of rows, (q, dim) and (k, dim) of one dtype to (q, k)."""
+    # Not `ops.matmul`, nor `ops.mean` and `ops.maximum` elsewhere: on torch they round
+    # float64 to float32 (Keras 3.15). `@` is the same product on every backend.
+    return query @ ops.transpose(key)
 
 
 def pairwise_squared(query: Tensor, key: Tensor) -> Tensor:
@@ -66,7 +74,7 @@ def pairwise_squared(query: Tensor, key: Tensor) -> Tensor:
         ops.sum(ops.square(query), axis=1)[:, None]
         + ops.sum(ops.square(key), axis=1)[None, :]
     )
-    squared = lengths - 2.0 * ops.matmul(query, ops.transpose(key))
+    squared = lengths - 2.0 * inner_products(query, key)
     # A sum of `dim` rounded products errs by about sqrt(dim) / 2 spacings.
     noise = epsilon_of(query.dtype) * max(4.0, query.shape[1] ** 0.5 / 2.0)
     return ops.where(squared > noise * lengths, squared, 0.0)
@@ -91,9 +99,7 @@ def masked_log1p_sum_exp(values: Tensor, mask: Tensor, axis: int = 1) -> Tensor:
     """log(1 + sum of exp(values) under the mask); 0 for an empty mask."""
     kept = ops.where(mask, values, 0.0)
     # The 1 is one more term with exponent 0, so the largest exponent is at least 0.
-    largest = ops.stop_gradient(
-        ops.maximum(ops.max(kept, axis=axis, keepdims=True), 0.0)
-    )
+    largest = ops.stop_gradient(ops.relu(ops.max(kept, axis=axis, keepdims=True)))
     terms = ops.where(mask, ops.exp(ops.where(mask, values, largest) - largest), 0.0)
     total = ops.exp(-largest) + ops.sum(terms, axis=axis, keepdims=True)
     return ops.squeeze(largest + ops.log(total), axis=axis)

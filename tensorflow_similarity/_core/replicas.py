@@ -27,7 +27,11 @@ def gather(*tensors: Tensor) -> list[Tensor]:
     context = _context()
     if context is None:
         return list(tensors)
-    return [context.all_gather(tensor, axis=0) for tensor in tensors]
+    whole = [context.all_gather(tensor, axis=0) for tensor in tensors]
+    for gathered, tensor in zip(whole, tensors, strict=True):
+        # In a graph `all_gather` forgets the widths.
+        gathered.set_shape((None, *tensor.shape[1:]))
+    return whole
 
 
 def own_rows(gathered: Tensor, n_rows: Any) -> Tensor:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tensorflow_similarity._core.numerics import l2_normalize
+from tensorflow_similarity._core.numerics import inner_products, l2_normalize
 from tensorflow_similarity.distances.distance import Distance
 from tensorflow_similarity.types import Tensor
 
@@ -30,5 +30,5 @@ class CosineDistance(Distance):
     aliases = ("cosinedistance",)
 
     def call(self, query: Tensor, key: Tensor) -> Tensor:
-        cosines = ops.matmul(l2_normalize(query), ops.transpose(l2_normalize(key)))
-        return ops.maximum(1.0 - cosines, 0.0)
+        cosines = inner_products(l2_normalize(query), l2_normalize(key))
+        return ops.relu(1.0 - cosines)

@@ -1,8 +1,8 @@
 """Negative inner product."""
 
 import keras
-from keras import ops
 
+from tensorflow_similarity._core.numerics import inner_products
 from tensorflow_similarity.distances.distance import Distance
 from tensorflow_similarity.types import Tensor
 
@@ -30,4 +30,4 @@ class InnerProductSimilarity(Distance):
     aliases = ("ip", "innerproductsimilarity")
 
     def call(self, query: Tensor, key: Tensor) -> Tensor:
-        return -ops.matmul(query, ops.transpose(key))
+        return -inner_products(query, key)

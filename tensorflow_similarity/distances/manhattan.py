@@ -36,7 +36,9 @@ class ManhattanDistance(Distance):
 
 @ops.custom_gradient  # type: ignore[untyped-decorator]
 def _sum_of_absolute_differences(query: Tensor, key: Tensor) -> Any:
-    queries, keys = ops.transpose(query), ops.transpose(key)
+    # Without the stop, TensorFlow's eager tape would still record every feature's step.
+    queries = ops.transpose(ops.stop_gradient(query))
+    keys = ops.transpose(ops.stop_gradient(key))
 
     def differences(feature: Any) -> Tensor:
         return (
@@ -53,7 +55,9 @@ def _sum_of_absolute_differences(query: Tensor, key: Tensor) -> Any:
             signs = upstream * ops.sign(differences(feature))
             return ops.sum(signs, axis=1), -ops.sum(signs, axis=0)
 
-        by_query, by_key = ops.map(of_feature, ops.arange(query.shape[1]))
+        by_query, by_key = ops.map(
+            of_feature, ops.arange(query.shape[1], dtype="int32")
+        )
         return ops.transpose(by_query), ops.transpose(by_key)
 
     total = ops.fori_loop(

@@ -38,8 +38,9 @@ class SNRDistance(Distance):
     aliases = ("snrdistance", "signal-to-noise-ratio")
 
     def call(self, query: Tensor, key: Tensor) -> Tensor:
-        query = query - ops.mean(query, axis=1, keepdims=True)
-        key = key - ops.mean(key, axis=1, keepdims=True)
-        noise = pairwise_squared(query, key) / query.shape[1]
-        signal = ops.mean(ops.square(query), axis=1, keepdims=True)
+        dim = query.shape[1]
+        query = query - ops.sum(query, axis=1, keepdims=True) / dim
+        key = key - ops.sum(key, axis=1, keepdims=True) / dim
+        noise = pairwise_squared(query, key) / dim
+        signal = ops.sum(ops.square(query), axis=1, keepdims=True) / dim
         return noise / ops.where(signal > _NO_SIGNAL, signal, 1.0)
