@@ -26,7 +26,7 @@ class BatchPlan:
     The draws of one class run through one shuffle of its examples after the other:
     none repeats before all were used, across passes too. Where a draw spans two
     shuffles, the later one is rearranged so that the K examples are distinct. A class
-    of fewer than K examples repeats them as evenly as K allows.
+    of fewer than K examples gives each of them equally often to a draw, or once more.
 
     A shuffle is computed where it is asked for and nowhere else (swap-or-not: Hoang,
     Morris and Rogaway, "An Enciphering Scheme Based on a Card Shuffle", CRYPTO 2012),
@@ -122,7 +122,16 @@ class BatchPlan:
         sizes = self._sizes[classes]
         position = occurrences[:, None] * k + np.arange(k)
         cycle, offset = np.divmod(position, sizes[:, None])
-        members = self._shuffled(classes[:, None], cycle, offset)
+        # A class below K starts a shuffle with every draw and goes round in it.
+        small = sizes < k
+        cycle[small] = occurrences[small, None]
+        offset[small] = np.arange(k) % sizes[small, None]
+        # Keys cost half of a shuffle, and most draws lie within one.
+        members = self._shuffled(classes[:, None], cycle[:, :1], offset)
+        across = np.flatnonzero(cycle[:, 0] != cycle[:, -1])
+        members[across] = self._shuffled(
+            classes[across, None], cycle[across], offset[across]
+        )
         # A shuffle that starts within a draw has its first K places rearranged.
         for touched in (cycle[:, 0], cycle[:, -1]):
             early = (cycle == touched[:, None]) & (offset < k)
@@ -183,21 +192,26 @@ class BatchPlan:
     def _shuffled(
         self, classes: np.ndarray, cycle: np.ndarray, offset: np.ndarray
     ) -> np.ndarray:
-        """Place `offset` of shuffle number `cycle` of each class (broadcast)."""
+        """Place `offset` of shuffle number `cycle` of each class.
+
+        Takes (n, 1), (n, 1) or (n, K), and (n, K) or (K,); gives (n, K).
+        """
         keys = _mixed(_mixed(_low_word(classes) ^ self._salt) + _low_word(cycle))
-        size, key, place = np.broadcast_arrays(self._sizes[classes], keys, offset)
-        places = np.empty(key.shape, np.int64)
-        n_rows = max(1, _CHUNK // self._n_examples)
-        for begin in range(0, len(places), n_rows):
-            chunk = slice(begin, begin + n_rows)
-            places[chunk] = _swap_or_not(
-                _low_word(size[chunk]), key[chunk], _low_word(place[chunk])
+        arrays = self._sizes[classes], keys, np.atleast_2d(offset)
+        n_rows = len(keys)
+        places = np.empty((n_rows, self._n_examples), np.int64)
+        step = max(1, _CHUNK // self._n_examples)
+        for begin in range(0, n_rows, step):
+            size, key, place = (
+                _low_word(array if len(array) < n_rows else array[begin : begin + step])
+                for array in arrays
             )
+            places[begin : begin + step] = _swap_or_not(size, key, place)
         return places
 
 
 def _swap_or_not(size: np.ndarray, key: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Where `place` of 0 .. size - 1 goes in the shuffle `key`. All uint32, one shape.
+    """Where `place` of 0 .. size - 1 goes in the shuffle `key`. All uint32, broadcast.
 
     Each turn pairs the places p and (pivot - p) mod size, and swaps a pair or not.
     """

@@ -17,11 +17,12 @@ def to_host(values: Any) -> Any:
     """
     if isinstance(values, np.ndarray):
         return values
-    if keras.ops.is_tensor(values):
-        return keras.ops.convert_to_numpy(values)
     if hasattr(values, "to_numpy"):  # pandas: values[i] would ask its index
         return values.to_numpy()
-    if hasattr(values, "numpy") and hasattr(values, "dtype"):  # another backend's
+    if hasattr(values, "detach"):  # torch
+        return values.detach().cpu().numpy()
+    if keras.ops.is_tensor(values) or hasattr(values, "numpy"):
+        # Shares memory; `values.numpy()` and `convert_to_numpy` would copy.
         return np.asarray(values)
     return values
 
@@ -64,6 +65,8 @@ def gather(
         examples = [load_example_fn(example) for example in examples]
     if not examples:
         return np.empty((0,))
+    if isinstance(examples[0], list):
+        examples = [np.asarray(example) for example in examples]
     return keras.tree.map_structure(_stack, *examples)
 
 

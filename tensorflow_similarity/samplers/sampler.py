@@ -35,6 +35,10 @@ class Sampler(keras.utils.PyDataset):
     a smaller n a pass lasts for several epochs, with a larger n Keras warns and
     trains on the batches there are.
 
+    With `workers` above 1, Keras on JAX and torch trains on batches twice that it
+    fetched to look at them before the first epoch, and is late by them from then on;
+    every backend trains on each batch once with the default of one worker.
+
     A subclass says which rows are in which batch (`_rows`) and fetches them
     (`_load`).
 
@@ -231,7 +235,8 @@ class Sampler(keras.utils.PyDataset):
 
         One iteration is one pass and has `steps_per_epoch` elements, so both
         `fit(dataset, epochs=n)` and `fit(dataset, epochs=n,
-        steps_per_epoch=sampler.steps_per_epoch)` work. The first begins at the
+        steps_per_epoch=sampler.steps_per_epoch)` work; pass `shuffle=False` to spare
+        yourself Keras' warning that it does not shuffle datasets. The first begins at the
         sampler's current pass; an iteration that was read to its last batch ends the
         pass for the sampler too: `epoch`, `is_warmup`, `resume` are shared. Use
         `dataset.repeat()` for a stream without end.

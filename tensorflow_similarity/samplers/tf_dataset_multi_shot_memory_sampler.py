@@ -137,7 +137,7 @@ def _load(
     try:
         return _read(dataset.batch(_BLOCK).prefetch(1), n_examples, verbose)
     except tf.errors.InvalidArgumentError as error:
-        if "Cannot batch tensors with different shapes" not in str(error):
+        if "to the batch" not in str(error) and "different shapes" not in str(error):
             raise
         raise ValueError(
             f"The examples of data set {dataset_name!r} differ in shape. Bring them "
