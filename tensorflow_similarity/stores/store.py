@@ -229,7 +229,14 @@ class Store(ABC):
             "labels": plain_labels(snapshot.labels[rows]),
             "data": [snapshot.items[row] for row in rows.tolist()],
         }
-        return pandas.DataFrame(columns, index=snapshot.keys[rows])
+        # As objects: pandas would make None a NaN, and integers beside it floats.
+        frame = pandas.DataFrame(
+            {
+                name: pandas.Series(values, dtype=object)
+                for name, values in columns.items()
+            }
+        )
+        return frame.set_index(snapshot.keys[rows])
 
     def get_config(self) -> dict[str, Any]:
         """What makes the same store again, without its items."""
