@@ -48,10 +48,13 @@ def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
     long and very short rows neither overflow nor vanish. Rows shorter than 1e-30
     count as zero.
     """
-    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=axis, keepdims=True))
-    # Not `largest > 1e-30`: NaN must stay NaN and not pass for zero.
-    nonzero = ops.logical_not(largest <= 1e-30)
-    scaled = ops.where(nonzero, x / ops.where(nonzero, largest, 1.0), 0.0)
+    lengths = ops.stop_gradient(ops.abs(x))
+    largest = ops.max(lengths, axis=axis, keepdims=True)
+    # Not `largest > 1e-30`: on TensorFlow a maximum may pass over NaN, and a row of NaN
+    # must stay NaN and not become zero.
+    nonzero = ops.any(ops.logical_not(lengths <= 1e-30), axis=axis, keepdims=True)
+    scale = ops.where(largest > 1e-30, largest, 1.0)
+    scaled = ops.where(nonzero, x / scale, 0.0)
     squares = ops.sum(ops.square(scaled), axis=axis, keepdims=True)
     return scaled * ops.rsqrt(ops.where(nonzero, squares, 1.0))
 

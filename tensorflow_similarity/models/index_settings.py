@@ -104,7 +104,7 @@ def declared_distance(
         if loss is None:
             return distances.get("cosine")
         if of_loss is None:
-            name = loss if isinstance(loss, str) else getattr(loss, "name", loss)
+            name = getattr(loss, "name", getattr(loss, "__name__", loss))
             raise ValueError(
                 f"The loss {name!r} has no distance, so `distance='auto'` cannot tell "
                 "how to compare embeddings. Say it: "

@@ -117,6 +117,10 @@ class SimilarityMixin:
 
     def get_compile_config(self) -> dict[str, Any]:
         """Keras' configuration with the settings of the index."""
+        # Loading builds the optimizer, and warns if it was saved with fewer variables.
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and self.built and not optimizer.built:  # type: ignore[attr-defined]
+            optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
         config: dict[str, Any] = super().get_compile_config()  # type: ignore[misc]
         if config and self._similarity.settings is not None:
             config = {**config, "similarity": self._similarity.settings.get_config()}
