@@ -20,7 +20,11 @@ def as_array(x: Any) -> np.ndarray:
     if hasattr(x, "__array__") and not hasattr(x, "detach"):
         return np.asarray(x)
     if hasattr(x, "detach"):  # torch refuses `__array__` where gradients are kept
-        return np.asarray(x.detach().cpu())
+        x = x.detach().cpu()
+        try:
+            return np.asarray(x)
+        except TypeError:  # and for bfloat16, which NumPy does not know
+            return np.asarray(x.float())
     return np.asarray(x)
 
 

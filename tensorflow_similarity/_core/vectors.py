@@ -15,7 +15,8 @@ _BLOCK_BYTES = 2 * 1024 * 1024
 
 def rows_per_block(dim: int) -> int:
     """Rows in a block: a power of two, at least 16."""
-    return max(16, 1 << ((_BLOCK_BYTES // (4 * max(dim, 1))).bit_length() - 1))
+    fitting = max(16, _BLOCK_BYTES // (4 * max(dim, 1)))
+    return 1 << (fitting.bit_length() - 1)
 
 
 @dataclass(frozen=True, eq=False)

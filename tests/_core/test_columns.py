@@ -1,0 +1,73 @@
+"""Columns and user data as views that never change."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tensorflow_similarity._core.columns import Column, Items
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 40)), max_size=12))
+def test_any_tree_of_appends_keeps_every_column(steps):
+    """Each step appends to one of the views made so far."""
+    views = [(Column(np.empty(0, np.int64)), [])]
+    for i, (parent, n) in enumerate(steps):
+        column, values = views[parent % len(views)]
+        new = list(range(100 * i, 100 * i + n))
+        views.append((column.append(np.array(new, np.int64)), values + new))
+    for column, values in views:
+        assert column.values.tolist() == values and column.size == len(values)
+
+
+def test_objects_make_a_column_too():
+    column = Column(np.empty(0, object)).append(np.array(["a", None], object))
+    assert column.append(np.array(["b"], object)).values.tolist() == ["a", None, "b"]
+
+
+def test_appending_is_cheap_in_the_long_run():
+    column, buffers = Column(np.empty(0, np.int64)), set()
+    for i in range(1000):
+        column = column.append(np.array([i]))
+        buffers.add(id(column._written))
+    assert len(buffers) < 12
+
+
+CHUNKS = st.sampled_from(["none", "list", "array", "matrix"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), CHUNKS, st.integers(0, 4)), max_size=12))
+def test_any_tree_of_appends_keeps_every_item(steps):
+    views = [(Items(), [])]
+    for i, (parent, kind, n) in enumerate(steps):
+        items, values = views[parent % len(views)]
+        new = [100 * i + j for j in range(n)]
+        chunk = {
+            "none": None,
+            "list": new,
+            "array": np.array(new, np.int64),
+            "matrix": np.array(new).reshape(-1, 1),
+        }[kind]
+        if kind == "none":
+            new = [None] * n
+        if kind == "matrix":
+            new = [[value] for value in new]
+        views.append((items.append(chunk, n), values + new))
+    for items, values in views:
+        got = [items[row] for row in range(items.size)]
+        assert [x.tolist() if isinstance(x, np.ndarray) else x for x in got] == values
+        assert items.is_empty() == all(value is None for value in values)
+
+
+def test_arrays_alike_come_back_as_one():
+    items = Items().append(np.ones((2, 3)), 2).append(np.zeros((1, 3)), 1)
+    assert items.as_array(np.array([2, 0])).tolist() == [[0] * 3, [1] * 3]
+    for other in (np.ones((1, 4)), np.ones((1, 3), np.float32), [1], None):
+        assert items.append(other, 1).as_array(np.array([0])) is None
+    assert Items().as_array(np.array([], int)) is None
+
+
+@pytest.mark.parametrize("chunk", [None, np.ones((0, 2)), []])
+def test_nothing_more_is_the_same(chunk):
+    items = Items().append([1], 1)
+    assert items.append(chunk, 0) is items
