@@ -235,8 +235,8 @@ class Sampler(keras.utils.PyDataset):
 
         One iteration is one pass and has `steps_per_epoch` elements, so both
         `fit(dataset, epochs=n)` and `fit(dataset, epochs=n,
-        steps_per_epoch=sampler.steps_per_epoch)` work; pass `shuffle=False` to spare
-        yourself Keras' warning that it does not shuffle datasets. The first begins at the
+        steps_per_epoch=sampler.steps_per_epoch)` work; `shuffle=False` spares you
+        Keras' warning that it does not shuffle datasets. The first begins at the
         sampler's current pass; an iteration that was read to its last batch ends the
         pass for the sampler too: `epoch`, `is_warmup`, `resume` are shared. Use
         `dataset.repeat()` for a stream without end.
