@@ -50,9 +50,10 @@ def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
     """
     lengths = ops.stop_gradient(ops.abs(x))
     largest = ops.max(lengths, axis=axis, keepdims=True)
-    # Not `largest > 1e-30`: on TensorFlow a maximum may pass over NaN, and a row of NaN
-    # must stay NaN and not become zero.
-    nonzero = ops.any(ops.logical_not(lengths <= 1e-30), axis=axis, keepdims=True)
+    # A row of NaN must stay NaN and not become zero. On TensorFlow a maximum may pass
+    # over NaN, and graphs turn `not (x <= c)` into `x > c`.
+    some = ops.logical_or(lengths > 1e-30, ops.isnan(lengths))
+    nonzero = ops.any(some, axis=axis, keepdims=True)
     scale = ops.where(largest > 1e-30, largest, 1.0)
     scaled = ops.where(nonzero, x / scale, 0.0)
     squares = ops.sum(ops.square(scaled), axis=axis, keepdims=True)
