@@ -111,7 +111,6 @@ def evaluate_retrieval(
 
     item_codes, query_codes, class_sizes = _encode(item_labels, asked_labels)
     n_relevant = class_sizes[query_codes] - alone
-    n_relevant[query_codes < 0] = 0
     judged = np.flatnonzero(n_relevant > 0)
     if not len(judged):
         raise ValueError(
@@ -186,7 +185,7 @@ def _encode(
     query_codes = np.full(len(query_labels), -1)
     item_codes[~missing[0]] = codes[: len(labels[0])]
     query_codes[~missing[1]] = codes[len(labels[0]) :]
-    # One more class, of size 0, for the code -1 to point at.
+    # The last class is none and has no items: what the code -1 points at.
     sizes = np.bincount(codes[: len(labels[0])], minlength=len(classes) + 1)
     return item_codes, query_codes, sizes
 

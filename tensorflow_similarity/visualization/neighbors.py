@@ -97,6 +97,8 @@ def viz_neighbors_imgs(
             _frame(axis, wrong)
         else:
             axis.set_axis_off()
+    # The layout of pictures, whose shape is fixed, settles at the second drawing.
+    figure.draw_without_rendering()
     if not show:
         return plt
     plt.show()

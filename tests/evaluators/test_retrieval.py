@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tensorflow_similarity.evaluators import evaluate_retrieval
 
+pytestmark = pytest.mark.backend_smoke
+
 DISTANCES = {
     "euclidean": lambda q, x: np.sqrt(((q - x) ** 2).sum()),
     "squared_euclidean": lambda q, x: ((q - x) ** 2).sum(),

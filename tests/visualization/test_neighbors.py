@@ -11,6 +11,8 @@ from tensorflow_similarity.types import Lookup
 from tensorflow_similarity.visualization import viz_neigbors_imgs, viz_neighbors_imgs
 from tensorflow_similarity.visualization.neighbors import _RIGHT, _WRONG
 
+pytestmark = pytest.mark.backend_smoke
+
 
 @pytest.fixture(autouse=True)
 def figures():
