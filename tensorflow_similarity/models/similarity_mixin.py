@@ -137,11 +137,15 @@ class SimilarityMixin:
     # Training: what changes weights makes the index's embeddings old.
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`; a sampler goes on where the optimizer left off."""
+        """`keras.Model.fit`; a sampler goes on where the optimizer left off.
+
+        `steps_per_epoch`, if given, becomes the length of the sampler's pass.
+        """
         self._similarity.weights_version += 1
         optimizer = getattr(self, "optimizer", None)
         if hasattr(x, "resume") and optimizer is not None:
-            x.resume(int(keras.ops.convert_to_numpy(optimizer.iterations)))
+            step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+            x.resume(step, kwargs.get("steps_per_epoch"))
         return super().fit(x, *args, **kwargs)  # type: ignore[misc]
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:

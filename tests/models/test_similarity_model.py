@@ -258,8 +258,8 @@ def test_fit_lets_a_sampler_go_on_where_the_optimizer_left_off(model, data):
     class Recording(keras.utils.PyDataset):
         steps = []
 
-        def resume(self, step):
-            self.steps.append(step)
+        def resume(self, step, steps_per_epoch=None):
+            self.steps.append((step, steps_per_epoch))
 
         def __len__(self):
             return 4
@@ -268,8 +268,8 @@ def test_fit_lets_a_sampler_go_on_where_the_optimizer_left_off(model, data):
             return x[:30], y[:30]
 
     model.fit(Recording(), epochs=2, verbose=0)
-    model.fit(Recording(), epochs=1, verbose=0)
-    assert Recording.steps == [0, 8]
+    model.fit(Recording(), epochs=1, steps_per_epoch=4, verbose=0)
+    assert Recording.steps == [(0, None), (8, 4)]
 
 
 # What compile refuses.
