@@ -29,6 +29,8 @@ labels = 2**24 + np.array([0, 1, 0, 1, 2, 2, 0])
 relation = (labels[:, None] == labels).astype("float32")
 weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 3.0, 1.0], "float32")
 found = {}
+# One for all: the collective operations of two strategies in a process collide.
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 def whole(loss, y, w):
     t = tf.constant(x)
@@ -38,7 +40,6 @@ def whole(loss, y, w):
     return value.numpy(), tape.gradient(value, t).numpy()
 
 def split(loss, y, w, n_first):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     rows = [slice(0, n_first), slice(n_first, None)]
     def pick(array):
         return strategy.experimental_distribute_values_from_function(
@@ -59,35 +60,32 @@ def split(loss, y, w, n_first):
         return np.concatenate([v.numpy() for v in values]), gradient
     return sum(v.numpy() for v in values), gradient
 
-for loss in (TripletLoss, MultiSimilarityLoss):
-    for reduction in ("mean", "mean_with_sample_weight", "sum", None):
-        for n_first in (4, 6):
-            for w in (None, weights):
-                for targets, y in (("labels", labels), ("relation", relation)):
-                    mine = loss(reduction=reduction, targets=targets)
-                    if targets == "relation" and w is None:
-                        continue
-                    a, b = whole(mine, y, w), split(mine, y, w, n_first)
-                    key = f"{loss.__name__} {reduction} {n_first} {w is None} {targets}"
-                    same_shape = np.shape(a[0]) == np.shape(b[0])
-                    found[key] = float(max(
-                        np.abs(a[0] - b[0]).max() if same_shape else np.inf,
-                        np.abs(a[1] - b[1]).max(),
-                    ))
-                    assert np.abs(a[1]).max() > 1e-3
+for case, (loss, y, w, n_first) in enumerate([
+    (TripletLoss(margin=1.0), labels, None, 4),
+    (MultiSimilarityLoss(), labels, weights, 6),
+    (TripletLoss(reduction="mean_with_sample_weight"), labels, weights, 4),
+    (TripletLoss(reduction="sum", targets="relation"), relation, weights, 6),
+    (TripletLoss(reduction=None), labels, weights, 4),
+]):
+    (value, gradient), (its_value, its_gradient) = whole(loss, y, w), split(
+        loss, y, w, n_first
+    )
+    assert np.abs(gradient).max() > 1e-3
+    assert np.shape(value) == np.shape(its_value)
+    found[f"value {case}"] = float(np.abs(value - its_value).max())
+    found[f"gradient {case}"] = float(np.abs(gradient - its_gradient).max())
 
 def fitted(strategy):
     keras.utils.set_random_seed(4)
     with strategy.scope():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         model.compile(keras.optimizers.SGD(0.5), loss=TripletLoss(margin=1.0))
-    # Batches of 5 and 2: replicas get 3 + 2 and 1 + 1 rows.
-    history = model.fit(x, labels, batch_size=5, epochs=2, shuffle=False, verbose=0)
+    # Batches of 4 and 3: replicas get 2 + 2 and 2 + 1 rows. Keras 3.15 averages the
+    # first batch over replicas to build the model, so that one has to be even.
+    history = model.fit(x, labels, batch_size=4, epochs=2, shuffle=False, verbose=0)
     return model.get_weights()[0], history.history["loss"]
 
-one, two = (fitted(s) for s in (
-    tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-))
+one, two = fitted(tf.distribute.get_strategy()), fitted(strategy)
 found["weights after fit"] = float(np.abs(one[0] - two[0]).max())
 found["loss of fit"] = float(np.abs(np.subtract(one[1], two[1])).max())
 print("FOUND" + json.dumps(found))
@@ -105,7 +103,7 @@ def test_two_replicas_with_unequal_batches_agree_with_one():
     )
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads(result.stdout.split("FOUND")[1])
-    assert len(found) == 2 * 4 * 2 * 3 + 2
+    assert len(found) == 2 * 5 + 2
     assert {key: gap for key, gap in found.items() if not gap < 1e-5} == {}
 
 

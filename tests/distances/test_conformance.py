@@ -118,8 +118,9 @@ def test_identical_zero_constant_and_single_rows_stay_finite(cls, rows):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-# torch 2.13 warns of its own doing when it traces a function with its own gradient.
+# torch 2.13 warns of its own doing while it traces.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize("cls", CLASSES)
 def test_compiles_with_the_same_value_and_gradient(cls):
     query, key = batch("float32")
