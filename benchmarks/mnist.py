@@ -73,7 +73,7 @@ def sampler(train, classes, steps, seed):
         x,
         y,
         classes_per_batch=len(classes),
-        examples_per_class_per_batch=20 // len(classes),
+        examples_per_class_per_batch=2,
         steps_per_epoch=steps,
         class_list=classes,
         seed=seed,
@@ -172,7 +172,8 @@ def main():
     runs = []
     for seed in range(n_seeds):
         runs.append(quality(train, test, seed, epochs, steps))
-        print(f"seed {seed}:", {name: round(v, 4) for name, v in runs[-1].items()})
+        rounded = {name: round(value, 4) for name, value in runs[-1].items()}
+        print(f"seed {seed}:", rounded, flush=True)
     times = step_times(train, 20 if arguments.quick else 400)
     mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     print(f"\n{'mean of ' + str(n_seeds) + ' seeds':24}{'figure':>8}{'gate':>8}")
