@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-_ALIGNMENT = 64
-"""Bytes. Where TensorFlow's tensors must begin (EIGEN_MAX_ALIGN_BYTES)."""
+from tensorflow_similarity.samplers._buffers import empty
 
 
 def to_host(values: Any) -> Any:
@@ -72,13 +71,9 @@ def gather(
 
 def _take(source: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """`source[rows]` in memory that TensorFlow takes over without a copy."""
-    shape = (len(rows), *source.shape[1:])
-    n_bytes = int(np.prod(shape)) * source.itemsize
-    if source.dtype.hasobject or not n_bytes:
+    if source.dtype.hasobject:
         return np.asarray(source[rows])
-    buffer = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-    shift = -buffer.ctypes.data % _ALIGNMENT
-    taken = buffer[shift : shift + n_bytes].view(source.dtype).reshape(shape)
+    taken = empty((len(rows), *source.shape[1:]), source.dtype)
     # The other modes would not change a row number either, but "raise" buffers.
     np.take(source, rows, axis=0, out=taken, mode="clip")
     return taken
