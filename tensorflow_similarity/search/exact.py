@@ -134,6 +134,9 @@ def _below(
     ranks: np.ndarray, limits: np.ndarray, first_row: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Only the ranks under each query's limit, packed to the left, +inf behind."""
+    if len(ranks) == 1:
+        columns = np.flatnonzero(ranks[0] < limits[0])
+        return ranks[:, columns], columns[None] + first_row
     # On the flat array this is several times as fast as on rows and columns.
     queries, columns = np.divmod(np.flatnonzero(ranks < limits), ranks.shape[1])
     counts = np.bincount(queries, minlength=len(ranks))
