@@ -43,6 +43,8 @@ EXTRAS = {
     "dev": [
         "pytest>=8.3",
         "hypothesis>=6.100",
+        # The second backend, small enough for every run; torch is tested in CI.
+        "jax>=0.5",
         "ruff>=0.9",
         "mypy>=1.14",
         "pre-commit>=3.8",

@@ -264,7 +264,7 @@ def run(program, **environment):
     )
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_import_loads_neither_tensorflow_nor_heavy_packages(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
