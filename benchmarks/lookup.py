@@ -238,9 +238,7 @@ def main():
     print(f"{'':28}{'library':>10}{'floor':>10}{'figure':>10}{'gate':>10}")
     for name, ours, floor, figure, gate in found["gates"]:
         sign = ">=" if name.startswith("recall") else "<="
-        print(
-            f"{name:28}{ours:10.3f}{floor:10.3f}{figure:10.3f}{sign:>5}{gate:5.2f}"
-        )
+        print(f"{name:28}{ours:10.3f}{floor:10.3f}{figure:10.3f}{sign:>5}{gate:5.2f}")
     print(json.dumps(found))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -21,7 +21,8 @@ READ = """
         model = keras.models.load_model(folder / name)
         lookups = model.lookup(x, k=3, verbose=0)
         compiled = model.compiled
-        loss = model.fit(x, y, batch_size=30, shuffle=False, verbose=0).history["loss"][0]
+        fitted = model.fit(x, y, batch_size=30, shuffle=False, verbose=0)
+        loss = fitted.history["loss"][0]
         found[name] = {
             "ids": lookups.ids.tolist(),
             "distances": lookups.distances.tolist(),

@@ -194,7 +194,9 @@ def test_labels_come_with_batches_from_generators_and_datasets(model, data):
 
 def test_several_inputs_as_list_and_dict():
     a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
-    model = SimilarityModel({"a": a, "b": b}, MetricEmbedding(4)(layers.concatenate([a, b])))
+    model = SimilarityModel(
+        {"a": a, "b": b}, MetricEmbedding(4)(layers.concatenate([a, b]))
+    )
     x = {"a": np.random.rand(10, 3), "b": np.random.rand(10, 2)}
     model.index(x, y=np.arange(10), verbose=0)
     one = {"a": x["a"][3], "b": x["b"][3]}
