@@ -132,7 +132,7 @@ def tell(options):
     say(
         "Look",
         f"{picture}: six queries, the two hardest last, with their {K} neighbours. "
-        f"{n_wrong} of the {n_drawn} neighbours are wrong: red, widely framed, with a ×.",
+        f"{n_wrong} of the {n_drawn} neighbours are wrong: red, framed, with a ×.",
     )
 
     path = options.out / "model.keras"
