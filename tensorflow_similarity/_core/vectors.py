@@ -101,6 +101,8 @@ class Vectors:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """A copy of these rows, shape (*rows.shape, dim)."""
+        if len(self._blocks) == 1:
+            return self._blocks[0][rows]
         height = rows_per_block(self.dim)
         taken = np.empty((*rows.shape, self.dim), np.float32)
         at = rows // height

@@ -228,6 +228,7 @@ class SimilarityMixin:
             ValueError, TypeError: for wrong input; nothing is added then.
         """
         embeddings, labels = embed(self, x, self._output, batch_size, verbose)
+        embeddings = doors.as_embeddings(embeddings, None, "the model's output")
         indexer = self._index_for(embeddings.shape[1])
         self._note_weights(indexer)
         labels = labels if y is None else y

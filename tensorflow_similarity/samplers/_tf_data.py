@@ -40,12 +40,16 @@ def as_tf_dataset(sampler: Sampler) -> tf.data.Dataset:
         first = int(number) * n_chunk
         rows = sampler._plan(int(epoch))[first : first + n_chunk]
         batches = sampler._batch(int(epoch), rows.reshape(-1))
-        if number == n_chunks - 1:
-            sampler._end_pass(int(epoch))
+        if number == n_chunks // 2:
+            sampler._plan_ahead(int(epoch) + 1)
         flat = [np.asarray(leaf) for leaf in tf.nest.flatten(batches)]
         if n_chunk == 1:
             return flat
         return [leaf.reshape(len(rows), -1, *leaf.shape[1:]) for leaf in flat]
+
+    def end(epoch: np.ndarray) -> np.bool_:
+        sampler._end_pass(int(epoch))
+        return np.True_
 
     def fetch_in_graph(epoch: tf.Tensor, number: tf.Tensor) -> Any:
         tensors = tf.numpy_function(fetch, [epoch, number], [v.dtype for v in leaves])
@@ -60,10 +64,21 @@ def as_tf_dataset(sampler: Sampler) -> tf.data.Dataset:
             lambda number: fetch_in_graph(epoch, number),
             num_parallel_calls=sampler.workers if sampler.workers > 1 else None,
         )
-        return chunks if n_chunk == 1 else chunks.unbatch()
+        batches = chunks if n_chunk == 1 else chunks.prefetch(1).unbatch()
+
+        def end_with_the_last(index: tf.Tensor, batch: Any) -> Any:
+            ended = tf.cond(
+                index == n_steps - 1,
+                lambda: tf.numpy_function(end, [epoch], tf.bool),
+                lambda: False,
+            )
+            with tf.control_dependencies([ended]):
+                return tf.nest.map_structure(tf.identity, batch)
+
+        # Behind the prefetch: what was read ahead but never taken ends no pass.
+        return batches.prefetch(tf.data.AUTOTUNE).enumerate().map(end_with_the_last)
 
     dataset = tf.data.Dataset.range(1)
     dataset = dataset.map(lambda _: tf.numpy_function(begin, [_], tf.int64))
     dataset = dataset.flat_map(one_pass)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(n_steps))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(n_steps))

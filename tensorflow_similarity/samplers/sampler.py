@@ -101,7 +101,7 @@ class Sampler(keras.utils.PyDataset):
         self._asked: set[int] = set()
         self._epoch_begun = False
         self._reset_is_next = False
-        self._lock = threading.RLock()
+        self._make_locks()
 
     @abstractmethod
     def _rows(self, begin: int, end: int) -> np.ndarray:
@@ -168,6 +168,8 @@ class Sampler(keras.utils.PyDataset):
             )
         index = int(index) % n_steps
         self._asked.add(index)
+        if len(self._asked) == n_steps // 2:
+            self._plan_ahead(self.epoch + 1)
         return self.generate_batch(index)
 
     def generate_batch(self, batch_id: int) -> tuple[Any, Any]:
@@ -256,14 +258,26 @@ class Sampler(keras.utils.PyDataset):
     def _plan(self, epoch: int) -> np.ndarray:
         """Rows of a pass, shape (steps_per_epoch, batch_size)."""
         number = 0 if self.fixed else epoch
-        with self._lock:
+        plan = self._plans.get(number)
+        if plan is not None:
+            return plan
+        with self._planning:
+            n_steps = self._steps_per_epoch
             if number not in self._plans:
-                n_steps = self._steps_per_epoch
                 plan = self._rows(number * n_steps, (number + 1) * n_steps)
+                if n_steps != self._steps_per_epoch:
+                    return self._plan(epoch)
                 if len(self._plans) >= _KEPT_PASSES:
                     del self._plans[next(iter(self._plans))]
                 self._plans[number] = plan
             return self._plans[number]
+
+    def _plan_ahead(self, epoch: int) -> None:
+        """Plans a pass in the background, so that nobody waits for it later."""
+        # A process that is forked meanwhile would wait for ever.
+        if self.fixed or self._use_multiprocessing or epoch in self._plans:
+            return
+        threading.Thread(target=self._plan, args=(epoch,), daemon=True).start()
 
     def _end_pass(self, epoch: int) -> None:
         """Goes to the pass after `epoch`, unless the sampler is elsewhere already."""
@@ -290,7 +304,13 @@ class Sampler(keras.utils.PyDataset):
         return x, y
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        locks = ("_lock", "_planning")
+        return {name: value for name, value in vars(self).items() if name not in locks}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.RLock())
+        self.__dict__.update(state)
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()  # of epoch, asked and steps
+        self._planning = threading.RLock()
