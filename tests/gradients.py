@@ -1,5 +1,7 @@
 """Values and gradients on whichever backend Keras runs, as NumPy arrays."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -27,7 +29,7 @@ def value_and_grad(fn, *arrays, compiled=False):
 def evaluate(fn, *arrays):
     """`fn(*tensors)` as a NumPy array; compiled only on JAX, as above."""
     tensors = [ops.convert_to_tensor(array) for array in arrays]
-    return to_numpy((compiled(fn) if BACKEND == "jax" else fn)(*tensors))
+    return to_numpy((_jitted(fn) if BACKEND == "jax" else fn)(*tensors))
 
 
 def to_numpy(x):
@@ -69,10 +71,18 @@ def _tensorflow(fn, arrays, compile):
 
 
 def _jax(fn, arrays, compile):
+    step = _jitted(fn, n_gradients=len(arrays))
+    return step(*[ops.convert_to_tensor(array) for array in arrays])
+
+
+@functools.cache
+def _jitted(fn, n_gradients=0):
+    """Compiled once for each shape, if the test hands in the same `fn` again."""
     import jax
 
-    step = jax.value_and_grad(fn, argnums=tuple(range(len(arrays))))
-    return jax.jit(step)(*[ops.convert_to_tensor(array) for array in arrays])
+    if n_gradients:
+        fn = jax.value_and_grad(fn, argnums=tuple(range(n_gradients)))
+    return jax.jit(fn)
 
 
 def _torch(fn, arrays, compile):

@@ -188,7 +188,7 @@ def test_inner_product_is_smaller_for_the_closer():
 
 @pytest.mark.skipif(BACKEND == "torch", reason="a loop in Python there: no cube either")
 def test_manhattan_never_makes_the_cube():
-    n, dim = 1024, 96  # (n, n, dim) of float32 is 403 MB, (n, n) is 4 MB
+    n, dim = 1024, 64  # (n, n, dim) of float32 is 268 MB, (n, n) is 4 MB
     generator = np.random.default_rng(9)
     x = generator.normal(size=(n, dim)).astype("float32")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -196,7 +196,7 @@ def test_manhattan_never_makes_the_cube():
         lambda t: ops.sum(distances.ManhattanDistance()(t, t)), x
     )
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 200_000  # KiB
+    assert grown < 150_000  # KiB
     # by hand: each row adds the sign of its gap, as query and as key
     expected = 2.0 * np.sign(x[0] - x).sum(axis=0)
     np.testing.assert_allclose(gradient[0], expected, atol=1e-2)
