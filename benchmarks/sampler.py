@@ -102,7 +102,7 @@ def measure(size, n_rounds, share):
     for slow in (False, True):
         steps = max(20, int((SLOW_STEPS if slow else size["steps"]) * share))
         rounds = []
-        for _ in range(n_rounds):
+        for number in range(n_rounds):
             sampler = MultiShotMemorySampler(
                 x,
                 y,
@@ -117,14 +117,17 @@ def measure(size, n_rounds, share):
                 "as_tf_dataset": sampler.as_tf_dataset(),
                 "PyDataset": sampler,
             }
+            # Another one goes first in each round.
+            first = number % len(feeds)
+            order = [*feeds, *feeds][first : first + len(feeds)]
             callbacks = [Wait()] if slow else []
             rounds.append(
                 {
-                    name: steps_per_second(model, feed, steps, callbacks)
-                    for name, feed in feeds.items()
+                    name: steps_per_second(model, feeds[name], steps, callbacks)
+                    for name in order
                 }
             )
-        for name in rounds[0]:
+        for name in feeds:
             gate = SLOW_GATE if slow else size["gates"].get(name)
             answers[name + (", 20 ms" if slow else "")] = {
                 "steps_per_second": statistics.median(r[name] for r in rounds),
