@@ -1,5 +1,6 @@
 """Records that travel between rooms: dataclasses of arrays, and names for tensors."""
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, overload
@@ -109,6 +110,16 @@ class Lookups(Sequence[list[Lookup]]):
                 self.found[index],
                 self._records,
             )
+        try:
+            index = operator.index(index)
+            if isinstance(index, bool):
+                raise TypeError
+        except TypeError:
+            raise TypeError(
+                "Lookups are indexed by an integer, for the neighbours of one query, "
+                f"or by a slice. Received: {index!r}. For more use the arrays `ids`, "
+                "`distances` and `labels`."
+            ) from None
         found = self.found[index]
         ids = self.ids[index][found]
         embeddings: Any = [None] * len(ids)

@@ -196,3 +196,12 @@ def test_no_queries_and_no_neighbours():
         lookups = Lookups(empty, empty.astype(np.float32), empty)
         assert list(lookups) == [[]] * shape[0]
         assert lookups == [[]] * shape[0]
+
+
+@pytest.mark.parametrize("index", [True, (0, 1), np.array([0, 1]), 1.0, "a", None])
+def test_lookups_take_integers_and_slices_only(index):
+    ids = np.zeros((2, 1), np.int64)
+    lookups = Lookups(ids, np.zeros((2, 1), np.float32), ids)
+    with pytest.raises(TypeError, match="indexed by an integer"):
+        lookups[index]
+    assert lookups[np.int64(1)] == lookups[-1] == lookups[0]

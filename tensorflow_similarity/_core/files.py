@@ -72,8 +72,7 @@ def written_folder(
 def new_beside(path: Path) -> Iterator[Path]:
     """A free name beside `path`; whatever still stands there afterwards is removed."""
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    name = f".{path.stem}.{secrets.token_hex(4)}.new{path.suffix}"
-    new = path.absolute().with_name(name)
+    new = _free_name(path, "new")
     try:
         yield new
     finally:
@@ -93,15 +92,22 @@ def replace_folder(new: Path, path: Path, own: Collection[str]) -> None:
     if not path.exists():
         os.replace(new, path)
         return
-    with new_beside(path) as old:
-        os.replace(path, old)
-        try:
-            os.replace(new, path)
-        except OSError:
-            os.replace(old, path)
-            raise
-        parents = {str(parent) for name in own for parent in PurePath(name).parents}
-        _move_foreign(old, path, PurePath(), own, parents)
+    old = _free_name(path, "old")
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    parents = {str(parent) for name in own for parent in PurePath(name).parents}
+    _move_foreign(old, path, PurePath(), own, parents)
+    # Only now that all that was not ours has moved: an error before leaves it.
+    shutil.rmtree(old)
+
+
+def _free_name(path: Path, kind: str) -> Path:
+    name = f".{path.stem}.{secrets.token_hex(4)}.{kind}{path.suffix}"
+    return path.absolute().with_name(name)
 
 
 def checked_folder(path: str | Path, kind: str) -> dict[str, Any]:

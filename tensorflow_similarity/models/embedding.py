@@ -93,7 +93,7 @@ def output_number(model: keras.Model, output: int | str | None) -> int:
     """
     if output is None:
         return 0
-    names = list(getattr(model, "output_names", None) or [])
+    names = output_names(model)
     if isinstance(output, str):
         if output not in names:
             raise ValueError(
@@ -107,6 +107,18 @@ def output_number(model: keras.Model, output: int | str | None) -> int:
             f"{len(names)} outputs, {names}. Received: embedding_output={output!r}."
         )
     return output
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """Names of a functional model's outputs, in the order in which they are numbered.
+
+    Those of outputs given as a dict are its keys, as in `compile(loss={...})`; in a
+    list the names of the layers. A model with a `call` of its own has none to know.
+    """
+    structure = getattr(model, "_outputs_struct", None)
+    if isinstance(structure, dict):
+        return sorted(structure)
+    return list(getattr(model, "output_names", None) or [])
 
 
 def _chosen(model: keras.Model, answer: Any, output: int | str | None) -> Any:

@@ -50,6 +50,11 @@ class IndexSettings:
         """
         if not isinstance(self.search, Search):
             search.class_of(self.search)
+        elif self.search.distance != self.distance:
+            raise ValueError(
+                f"The index measures by {self.distance.name!r} and its search by "
+                f"{self.search.distance.name!r}. Give both the same distance."
+            )
         stores.get(self.kv_store)
         if self.evaluator != "memory":
             raise ValueError(

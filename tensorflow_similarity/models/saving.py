@@ -19,8 +19,15 @@ logger = logging.getLogger(__name__)
 LARGE_INDEX = 1_000_000_000
 _FOLDER = "similarity_index"
 _ELSEWHERE = "similarity_index.json"
-# What Keras writes into a model's folder.
-_OF_KERAS = {"config.json", "metadata.json", "model.weights.h5", "assets"}
+# What a new model's folder replaces: what Keras writes, and our index in its assets.
+_OWN = {
+    "config.json",
+    "metadata.json",
+    "model.weights.h5",
+    "assets/layers",
+    f"assets/{_FOLDER}",
+    f"assets/{_ELSEWHERE}",
+}
 
 
 @dataclass
@@ -60,6 +67,7 @@ def save_model(
     """
     path = Path(filepath)
     zipped = _form(path, zipped)
+    path = path.resolve()  # where a link points to, so that the link stays
     if path.exists() and not overwrite:
         raise FileExistsError(
             f"{str(path)!r} exists and `overwrite=False` was given. Give another "
@@ -69,6 +77,10 @@ def save_model(
         _refuse_foreign(path)
     elif path.is_dir():
         raise FileExistsError(f"{str(path)!r} is a folder. Give the name of a file.")
+    # An index that `save_index` put there is older than the one saved now.
+    with_index = plan.include and index is not None
+    old_index = with_index and files.is_folder_of_ours(path / "index")
+    own = _OWN | ({"index"} if old_index else set())
     with files.new_beside(path) as new, _restored(plan):
         if plan.include and index is not None and index.nbytes() > LARGE_INDEX:
             plan.include = False
@@ -84,7 +96,7 @@ def save_model(
         if zipped:
             os.replace(new, path)
         else:
-            files.replace_folder(new, path, _own_names(path))
+            files.replace_folder(new, path, own)
     if index is not None and not plan.include:
         logger.info("The index was not saved with the model.")
 
@@ -121,13 +133,18 @@ def find_index(filepath: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: if there is none.
+        ValueError: if the path is a file.
     """
     path = Path(filepath)
-    places = [path / "index", path / "assets" / _FOLDER, path / _FOLDER, path]
-    for place in places:
-        if place.is_dir() and (
-            files.is_folder_of_ours(place) or (place / "index_metadata.json").is_file()
-        ):
+    if path.is_file():
+        raise ValueError(
+            f"{str(path)!r} is a file, expected a folder with an index. The index in a "
+            "'.keras' file comes with its model: `keras.models.load_model(path)`."
+        )
+    # A damaged manifest is still a sign of an index; reading it says what is wrong.
+    signs = (files.MANIFEST, "store", "index_metadata.json")
+    for place in (path / "index", path / "assets" / _FOLDER, path / _FOLDER, path):
+        if any((place / sign).exists() for sign in signs):
             return place
     raise FileNotFoundError(
         f"There is no index in {str(path)!r}. Expected a folder written by "
@@ -164,7 +181,7 @@ def _refuse_foreign(path: Path) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not path.is_dir() or not (
-        (path / "config.json").is_file() or files.is_folder_of_ours(path / "index")
+        _is_of_keras(path) or files.is_folder_of_ours(path / "index")
     ):
         raise FileExistsError(
             f"{str(path)!r} holds something that is not a saved model. Give another "
@@ -172,10 +189,13 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _own_names(path: Path) -> set[str]:
-    """What a new model's folder replaces; an older `save_index` beside it too."""
-    index = {"index"} if files.is_folder_of_ours(path / "index") else set()
-    return _OF_KERAS | index
+def _is_of_keras(path: Path) -> bool:
+    """Whether Keras wrote a model into this folder; others write `config.json` too."""
+    try:
+        metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(metadata, dict) and "keras_version" in metadata
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a Keras model gains: an index of its embeddings."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tensorflow_similarity.models.embedding import (
     BATCH_SIZE,
     embed,
     embed_batch,
+    output_names,
     output_number,
 )
 from tensorflow_similarity.models.fingerprint import fingerprint
@@ -42,6 +44,8 @@ class _Similarity:
     # Rises whenever the weights may have changed; compared before fingerprints are.
     weights_version: int = 0
     checked_version: Any = None
+    # Whether it was said that the weights are not those of the index.
+    warned: bool = False
 
 
 class SimilarityMixin:
@@ -92,7 +96,7 @@ class SimilarityMixin:
                 distance than the items already in the index were added by.
         """
         number = output_number(self, embedding_output)
-        names = list(getattr(self, "output_names", None) or [])
+        names = output_names(self)
         settings = IndexSettings(
             distance=declared_distance(distance, loss, number, names),
             search=search,
@@ -103,15 +107,7 @@ class SimilarityMixin:
         ).checked()
         if len(names) > 1 and embedding_output is None:
             logger.info("`embedding_output` was not given: %r is indexed.", names[0])
-        indexer = self._similarity.indexer
-        if indexer is not None and indexer.distance != settings.distance:
-            if indexer.size():
-                raise ValueError(
-                    f"The index holds {indexer.size()} items by the distance "
-                    f"{indexer.distance.name!r} and cannot go on with "
-                    f"{settings.distance.name!r}. Call `model.reset_index()` first."
-                )
-            self._similarity.indexer = None
+        self._refuse_another_index(settings)
         super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
         self._similarity.settings = settings
 
@@ -139,14 +135,15 @@ class SimilarityMixin:
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; a sampler goes on where the optimizer left off.
 
-        `steps_per_epoch`, if given, becomes the length of the sampler's pass.
+        `steps_per_epoch`, if given, becomes the length of the sampler's pass. A sampler
+        given as `validation_data` gives the same batches in every epoch.
         """
         self._similarity.weights_version += 1
         optimizer = getattr(self, "optimizer", None)
         if hasattr(x, "resume") and optimizer is not None:
-            step = int(keras.ops.convert_to_numpy(optimizer.iterations))
-            x.resume(step, kwargs.get("steps_per_epoch"))
-        return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+            x.resume(int(optimizer.iterations), kwargs.get("steps_per_epoch"))
+        with _fixed(kwargs.get("validation_data")):
+            return super().fit(x, *args, **kwargs)  # type: ignore[misc]
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`."""
@@ -174,7 +171,9 @@ class SimilarityMixin:
         embedding_output: int | str | None = None,
         stat_buffer_size: int = 1000,
     ) -> None:
-        """Makes a new, empty index in place of the present one; needs no `compile`.
+        """Makes a new index in place of the present one; needs no `compile`.
+
+        It is empty, unless `kv_store` is a store that holds items already.
 
         Args: as those of `compile`.
 
@@ -185,7 +184,7 @@ class SimilarityMixin:
         output_number(self, embedding_output)
         loss = getattr(self, "loss", None) if getattr(self, "compiled", False) else None
         number = output_number(self, embedding_output)
-        names = list(getattr(self, "output_names", None) or [])
+        names = output_names(self)
         if loss is not None:
             declared_distance(distance, loss, number, names)
         self._similarity.settings = IndexSettings(
@@ -252,7 +251,7 @@ class SimilarityMixin:
         Returns:
             Its id.
         """
-        labels = None if y is None else doors.as_array(y).reshape(-1)[:1]
+        labels = None if y is None else doors.as_array(y).reshape(-1)
         items = None if data is None else [data]
         return int(self.index(_one(x), labels, items, build, verbose)[0])
 
@@ -301,7 +300,7 @@ class SimilarityMixin:
         Returns:
             How many of them were there.
         """
-        return self._filled_index().remove(ids)
+        return self._existing_index().remove(ids)
 
     def reindex(self, x: Any = None, verbose: int = 1) -> None:
         """Embeds all items again, with the weights as they are now; ids stay.
@@ -317,10 +316,12 @@ class SimilarityMixin:
         indexer = self._filled_index()
         if x is None:
             _, _, x = indexer.items()
-            if any(item is None for item in x):
+            several = len(getattr(self, "inputs", None) or [None]) > 1
+            if several or any(item is None for item in x):
                 raise ValueError(
                     "`reindex()` embeds the items' user data again, and some have "
-                    "none. Give the examples: `model.reindex(x)`."
+                    "none, or the model has several inputs. Give the examples: "
+                    "`model.reindex(x)`."
                 )
         embeddings, _ = embed(self, x, self._output, verbose=verbose)
         indexer.replace_embeddings(embeddings)
@@ -333,8 +334,11 @@ class SimilarityMixin:
 
     def reset_index(self) -> None:
         """Removes all items from the index. Lookups made before keep theirs."""
-        if self._similarity.indexer is not None:
-            self._similarity.indexer.reset()
+        state = self._similarity
+        if state.indexer is not None:
+            state.indexer.reset()
+        if state.settings is not None:
+            state.indexer = None
 
     def index_size(self) -> int:
         """Number of items in the index; 0 without one."""
@@ -395,6 +399,7 @@ class SimilarityMixin:
             )
         self._similarity.indexer = indexer
         self._similarity.checked_version = None
+        self._similarity.warned = False
 
     def save(
         self,
@@ -447,6 +452,22 @@ class SimilarityMixin:
 
     # How the methods above find their way.
 
+    def _refuse_another_index(self, settings: IndexSettings) -> None:
+        """Raises if the items in the index do not fit these settings."""
+        indexer = self._similarity.indexer
+        if indexer is None or not indexer.size():
+            self._similarity.indexer = None
+            return
+        there = (indexer.distance, output_number(self, indexer.embedding_output))
+        asked = (settings.distance, output_number(self, settings.embedding_output))
+        if there != asked:
+            raise ValueError(
+                f"The index holds {indexer.size()} items by the distance "
+                f"{there[0].name!r} from output {there[1]}, and cannot go on with "
+                f"{asked[0].name!r} from output {asked[1]}. Call "
+                "`model.reset_index()` first."
+            )
+
     @property
     def _output(self) -> int | str | None:
         """The output that is indexed."""
@@ -489,6 +510,7 @@ class SimilarityMixin:
         if not indexer.size() or indexer.fingerprint is None:
             indexer.fingerprint = fingerprint(self)
             self._similarity.checked_version = self._version()
+            self._similarity.warned = False
         else:
             self._warn_if_old(indexer)
 
@@ -499,14 +521,30 @@ class SimilarityMixin:
             return
         self._similarity.checked_version = version
         if indexer.fingerprint is None or indexer.fingerprint == fingerprint(self):
+            self._similarity.warned = False
             return
-        indexer.fingerprint = None
+        if self._similarity.warned:
+            return
+        self._similarity.warned = True
         logger.warning(
             "The weights of the model are not those that the index was made with, so "
             "distances between old and new embeddings mean little. Call "
             "`model.reindex()` to embed the items again, or `model.reset_index()` and "
             "`model.index(x, y)`."
         )
+
+
+@contextmanager
+def _fixed(validation_data: Any) -> Iterator[None]:
+    """A sampler for validation gives the same batches in every epoch meanwhile."""
+    if not hasattr(validation_data, "fixed"):
+        yield
+        return
+    before, validation_data.fixed = validation_data.fixed, True
+    try:
+        yield
+    finally:
+        validation_data.fixed = before
 
 
 def _one(x: Any) -> Any:

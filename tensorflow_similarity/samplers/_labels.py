@@ -127,6 +127,8 @@ def group(labels: np.ndarray, class_list: Iterable[Any] | None) -> Groups:
     sizes = np.bincount(codes, minlength=len(found))
     if class_list is None:
         return Groups(found, order, sizes)
+    if not hasattr(class_list, "__array__"):  # a set, the keys of a dict
+        class_list = list(class_list)
     wanted = np.asarray(to_host(class_list)).reshape(-1).tolist()
     places = {label: place for place, label in enumerate(found)}
     missing = [label for label in wanted if label not in places]
@@ -174,6 +176,12 @@ def encode(labels: np.ndarray, groups: Groups) -> np.ndarray:
     if labels.dtype.kind != "O":
         used = np.asarray(groups.classes)
         if used.size == 0 or (used.min() >= _INT32.min and used.max() <= _INT32.max):
+            if (used == -1).any():
+                logger.warning(
+                    "The label -1 means 'unknown' to the losses: examples of class -1 "
+                    "form no pairs, so nothing is learned from them. If -1 is a class "
+                    "of yours, give it another number."
+                )
             with np.errstate(over="ignore"):
                 return labels.astype(np.int32)
     encoded = np.full(len(labels), -1, np.int32)

@@ -12,6 +12,7 @@ from tensorflow_similarity._core import files, items
 from tensorflow_similarity._core.columns import Column, Items
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.stores.store import Store, StoreSnapshot
+from tensorflow_similarity.types import NO_LABEL
 
 _FILE = "store.npz"
 
@@ -59,9 +60,7 @@ class MemoryStore(Store):
     ) -> np.ndarray:
         state, n = self._state, len(embeddings)
         keys = np.arange(self._next_key, self._next_key + n)
-        present = state.labels
-        if labels.dtype == object and present.values.dtype != object:
-            present = Column(np.empty(0, object)).append(_as_objects(present.values))
+        present = _fitting(state, labels.dtype)
         if present.values.dtype == object:
             labels = _as_objects(labels)
         vectors = state.vectors if state.vectors.size else Vectors(embeddings.shape[1])
@@ -120,6 +119,20 @@ class MemoryStore(Store):
             Items().append(data, len(keys)),
         )
         self._next_key = max(self._next_key, int(arrays["next_key"]))
+
+
+def _fitting(state: _State, dtype: np.dtype) -> Column:
+    """The column of labels, made one of objects or integers if the new ones ask it.
+
+    Which they only may while no item that is there has a label of the other kind.
+    """
+    present = state.labels
+    to_objects = dtype == object and present.values.dtype != object
+    to_integers = dtype != object and not state.vectors.n_alive
+    if not to_objects and not to_integers:
+        return present
+    none = np.full(present.size, None if to_objects else NO_LABEL, dtype)
+    return Column(np.empty(0, dtype)).append(none)
 
 
 def _as_objects(labels: np.ndarray) -> np.ndarray:

@@ -141,7 +141,8 @@ class Store(ABC):
                 way round.
         """
         checked = doors.as_labels(labels, n)
-        present = self.snapshot().labels
+        snapshot = self.snapshot()
+        present = snapshot.labels if snapshot.vectors.n_alive else snapshot.labels[:0]
         kinds = {_label_kind(present), _label_kind(checked)} - {None}
         if len(kinds) > 1:
             raise TypeError(

@@ -227,3 +227,55 @@ def test_copies_carry_the_index(indexed, data):
     twin = copy.deepcopy(indexed)
     indexed.reset_index()
     assert twin.index_size() == 60
+
+
+def test_a_folder_of_another_library_is_refused_and_kept(indexed, tmp_path):
+    folder = tmp_path / "other"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "config.json").write_text('{"hidden": 768}')
+    (folder / "assets" / "logo.png").write_bytes(b"logo")
+    with pytest.raises(FileExistsError, match="not a saved model"):
+        indexed.save(folder)
+    assert (folder / "config.json").read_text() == '{"hidden": 768}'
+    assert (folder / "assets" / "logo.png").read_bytes() == b"logo"
+
+
+def test_files_of_the_user_among_the_assets_stay(indexed, tmp_path):
+    indexed.save(tmp_path / "m")
+    (tmp_path / "m" / "assets" / "labels.txt").write_text("cat")
+    indexed.save(tmp_path / "m")
+    assert (tmp_path / "m" / "assets" / "labels.txt").read_text() == "cat"
+    assert keras.models.load_model(tmp_path / "m").index_size() == 60
+
+
+def test_saving_without_index_keeps_one_saved_apart(indexed, tmp_path):
+    indexed.save_index(tmp_path / "m")
+    indexed.save(tmp_path / "m", save_index=False)
+    indexed.load_index(tmp_path / "m")
+    assert indexed.index_size() == 60
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_link_stays_a_link(indexed, tmp_path, name):
+    indexed.save(tmp_path / f"run1{name[5:]}")
+    link = tmp_path / name
+    link.symlink_to(tmp_path / f"run1{name[5:]}")
+    indexed.remove([0])
+    indexed.save(link)
+    assert link.is_symlink()
+    assert keras.models.load_model(link).index_size() == 59
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\x80\x04K\x01."])
+def test_a_damaged_manifest_is_called_damaged(indexed, tmp_path, raw):
+    indexed.save_index(tmp_path)
+    (tmp_path / "index" / "index.json").write_bytes(raw)
+    with pytest.raises(ValueError, match="damaged"):
+        indexed.load_index(tmp_path)
+
+
+def test_load_index_of_a_file_names_the_cure(indexed, tmp_path):
+    indexed.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="load_model"):
+        indexed.load_index(tmp_path / "m.keras")

@@ -415,3 +415,107 @@ def test_endless_sources_are_refused(model):
 
     with pytest.raises(ValueError, match="endless"):
         model.index(Endless(), verbose=0)
+
+
+# What a user may change between two indexes.
+
+
+def two_outputs_by_key(**losses):
+    inputs = keras.Input((4, 4, 1))
+    x = layers.Flatten()(inputs)
+    outputs = {
+        "kind": layers.Dense(3, name="layer_1")(x),
+        "embedding": MetricEmbedding(8, name="layer_2")(x),
+    }
+    model = SimilarityModel(inputs, outputs)
+    model.compile("adam", loss=losses, embedding_output="embedding")
+    return model
+
+
+def test_outputs_in_a_dict_go_by_its_keys(data):
+    x, y = data
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = two_outputs_by_key(kind=cross_entropy, embedding=TripletLoss("l2"))
+    model.fit(x, {"kind": y % 3, "embedding": y}, batch_size=30, verbose=0)
+    model.index(x, y, verbose=0)
+    assert model.indexer.distance.name == "euclidean"
+    assert model.indexer.embedding_size == 8
+
+
+def test_compiling_again_takes_effect_after_reset(data):
+    x, y = data
+    model = two_heads()
+    model.compile("adam", distance="cosine", search="linear", embedding_output=0)
+    model.index(x, y, verbose=0)
+    assert model.indexer.embedding_size == 3
+    with pytest.raises(ValueError, match="from output 0, and cannot go on"):
+        model.compile("adam", distance="cosine", embedding_output=1)
+    model.reset_index()
+    model.compile("adam", distance="cosine", search="nmslib", embedding_output=1)
+    model.index(x, y, verbose=0)
+    assert model.indexer.embedding_size == 8
+    assert model.indexer.search_type == "nmslib"
+
+
+def test_a_search_of_another_distance_is_refused_by_compile():
+    with pytest.raises(ValueError, match="Give both the same distance"):
+        small_model(search=LinearSearch("l2", 8))
+
+
+def test_a_sampler_for_validation_gives_the_same_batches_each_epoch(model, data):
+    x, y = data
+    drawn = []
+
+    class Recording(keras.utils.PyDataset):
+        fixed = False
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            drawn.append(self.fixed)
+            return x[:30], y[:30]
+
+    validation = Recording()
+    model.fit(x, y, epochs=2, validation_data=validation, verbose=0)
+    assert drawn and all(drawn)
+    assert validation.fixed is False
+
+
+def test_the_warning_survives_saving(indexed, data, caplog, tmp_path):
+    x, y = data
+    indexed.fit(x, y, batch_size=30, epochs=1, verbose=0)
+    indexed.lookup(x[:2], verbose=0)
+    indexed.save(tmp_path / "m")
+    caplog.clear()
+    loaded = keras.models.load_model(tmp_path / "m")
+    loaded.lookup(x[:2], verbose=0)
+    assert "not those that the index was made with" in caplog.text
+
+
+def test_adding_after_training_on_does_not_hide_the_old_items(indexed, data, caplog):
+    x, y = data
+    indexed.fit(x, y, batch_size=30, epochs=1, verbose=0)
+    indexed.index(x[:5], y[:5], verbose=0)
+    assert "not those that the index was made with" in caplog.text
+    caplog.clear()
+    indexed.reindex(np.concatenate([x, x[:5]]), verbose=0)
+    indexed.lookup(x[:2], verbose=0)
+    assert not caplog.records
+
+
+def test_index_single_takes_one_label(model, data):
+    with pytest.raises(ValueError, match="one label for each item"):
+        model.index_single(data[0][0], y=[1, 2, 3], verbose=0)
+
+
+def test_labels_of_another_kind_after_all_items_are_removed(model, data):
+    x, y = data
+    ids = model.index(x, y, verbose=0)
+    model.remove(ids)
+    model.index(x, [f"c{label}" for label in y], verbose=0)
+    assert model.single_lookup(x[1], k=1)[0].label == f"c{y[1]}"
+    model.remove(np.arange(200))
+    model.index(x, y, verbose=0)
+    assert model.single_lookup(x[1], k=1)[0].label == y[1]
+    assert model.remove(ids) == 0
