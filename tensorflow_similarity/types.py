@@ -111,9 +111,9 @@ class Lookups(Sequence[list[Lookup]]):
                 self._records,
             )
         try:
-            index = operator.index(index)
             if isinstance(index, bool):
                 raise TypeError
+            index = operator.index(index)
         except TypeError:
             raise TypeError(
                 "Lookups are indexed by an integer, for the neighbours of one query, "

@@ -127,8 +127,8 @@ def _fitting(state: _State, dtype: np.dtype) -> Column:
     Which they only may while no item that is there has a label of the other kind.
     """
     present = state.labels
-    to_objects = dtype == object and present.values.dtype != object
-    to_integers = dtype != object and not state.vectors.n_alive
+    to_objects = dtype.kind == "O" and present.values.dtype.kind != "O"
+    to_integers = dtype.kind != "O" and not state.vectors.n_alive
     if not to_objects and not to_integers:
         return present
     none = np.full(present.size, None if to_objects else NO_LABEL, dtype)

@@ -142,13 +142,12 @@ class Store(ABC):
         """
         checked = doors.as_labels(labels, n)
         snapshot = self.snapshot()
-        present = snapshot.labels if snapshot.vectors.n_alive else snapshot.labels[:0]
-        kinds = {_label_kind(present), _label_kind(checked)} - {None}
+        present = _label_kind(snapshot.labels) if snapshot.vectors.n_alive else None
+        kinds = {present, _label_kind(checked)} - {None}
         if len(kinds) > 1:
             raise TypeError(
-                f"`labels` must be of one kind in one index. It holds labels that are "
-                f"{_label_kind(present)}; received labels that are "
-                f"{_label_kind(checked)}."
+                "`labels` must be of one kind in one index. It holds labels that are "
+                f"{present}; received labels that are {_label_kind(checked)}."
             )
         return checked
 
