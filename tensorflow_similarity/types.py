@@ -53,6 +53,26 @@ class Lookup:
         )
 
 
+def ranked(
+    distances: np.ndarray,
+    labels: np.ndarray,
+    embeddings: Sequence[Any] | np.ndarray,
+    data: Sequence[Any],
+) -> list[Lookup]:
+    """The neighbours of one query as objects, from what is known of each, (k,)."""
+    values, names = distances.tolist(), labels.tolist()
+    return [
+        Lookup(
+            j + 1,
+            values[j],
+            None if names[j] == NO_LABEL else names[j],
+            embeddings[j],
+            data[j],
+        )
+        for j in range(len(values))
+    ]
+
+
 class Records(Protocol):
     """Where `Lookups` fetches what is made only when looked at."""
 
@@ -126,18 +146,8 @@ class Lookups(Sequence[list[Lookup]]):
         data: Sequence[Any] = embeddings
         if self._records is not None and len(ids):
             embeddings, data = self._records.fetch(ids)
-        distances = self.distances[index][found].tolist()
-        labels = self.labels[index][found].tolist()
-        return [
-            Lookup(
-                rank=j + 1,
-                distance=distances[j],
-                label=None if labels[j] == NO_LABEL else labels[j],
-                embedding=embeddings[j],
-                data=data[j],
-            )
-            for j in range(len(ids))
-        ]
+        distances, labels = self.distances[index][found], self.labels[index][found]
+        return ranked(distances, labels, embeddings, data)
 
     def __iter__(self) -> Iterator[list[Lookup]]:
         return (self[i] for i in range(len(self)))

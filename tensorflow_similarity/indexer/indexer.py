@@ -16,7 +16,7 @@ from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import summary
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store, StoreSnapshot
-from tensorflow_similarity.types import Lookup, Lookups
+from tensorflow_similarity.types import Lookup, Lookups, ranked
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,14 +194,15 @@ class Indexer:
             RuntimeError: if the index is empty.
             ValueError: for a wrong width, NaN, or k below 1.
         """
-        lookups = self.batch_lookup(prediction, k, verbose=0)
-        if len(lookups) != 1:
+        facts, rows, distances = self._found(prediction, k)
+        if len(rows) != 1:
             raise ValueError(
                 "`prediction` must be one embedding, shape "
-                f"(1, {self.embedding_size}). Received: {len(lookups)} rows. "
+                f"(1, {self.embedding_size}). Received: {len(rows)} rows. "
                 "`batch_lookup` takes many."
             )
-        return lookups[0]
+        embeddings, data = facts.at(rows[0])
+        return ranked(distances[0], facts.labels[rows[0]], embeddings, data)
 
     def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
         """The neighbours of each embedding, nearest first.
@@ -217,22 +218,9 @@ class Indexer:
             RuntimeError: if the index is empty.
             ValueError: for a wrong width, NaN, or k below 1.
         """
-        start = time.perf_counter()
-        queries = doors.as_embeddings(predictions, self.embedding_size, "queries")
-        k = doors.as_k(k)
-        snapshot = self._snapshot
-        facts = snapshot.facts
-        if not facts.vectors.n_alive:
-            raise RuntimeError(
-                "The index is empty. Add items with `index(x, y)` before `lookup(x)`."
-            )
-        rows, values = self.search.find(snapshot.search, queries, k)
-        lookups = Lookups(facts.keys[rows], values, facts.labels[rows], records=facts)
-        if len(queries):
-            seconds = (time.perf_counter() - start) / len(queries)
-            self._durations.append(seconds)
-            self._n_lookups += len(queries)
-        return lookups
+        facts, rows, distances = self._found(predictions, k)
+        ids, labels = facts.keys[rows], facts.labels[rows]
+        return Lookups(ids, distances, labels, records=facts)
 
     def size(self) -> int:
         """Number of items."""
@@ -346,6 +334,25 @@ class Indexer:
             embedding_output=config["embedding_output"],
             stat_buffer_size=config["stat_buffer_size"],
         )
+
+    def _found(
+        self, predictions: Any, k: int
+    ) -> tuple[StoreSnapshot, np.ndarray, np.ndarray]:
+        """The facts, and the nearest rows of them with their distances."""
+        start = time.perf_counter()
+        queries = doors.as_embeddings(predictions, self.embedding_size, "queries")
+        k = doors.as_k(k)
+        snapshot = self._snapshot
+        if not snapshot.facts.vectors.n_alive:
+            raise RuntimeError(
+                "The index is empty. Add items with `index(x, y)` before `lookup(x)`."
+            )
+        rows, distances = self.search.find(snapshot.search, queries, k)
+        if len(queries):
+            seconds = (time.perf_counter() - start) / len(queries)
+            self._durations.append(seconds)
+            self._n_lookups += len(queries)
+        return snapshot.facts, rows, distances
 
     def _facts(self) -> StoreSnapshot:
         facts = self.store.snapshot()

@@ -43,7 +43,10 @@ class StoreSnapshot:
 
     def fetch(self, ids: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Embeddings (n, dim) and user data of keys that are there."""
-        rows = self.rows_of(np.asarray(ids))
+        return self.at(self.rows_of(np.asarray(ids)))
+
+    def at(self, rows: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """Embeddings (n, dim) and user data of rows."""
         # Copied: what a user does to a result must not change what is stored.
         return self.vectors.take(rows), [
             as_item(self.items[row]) for row in rows.tolist()
