@@ -67,8 +67,7 @@ def embed_batch(
     padded = n if n == batch_size else 1 << max(n - 1, 0).bit_length()
     if padded > n:
         inputs = keras.tree.map_structure(lambda part: _padded(part, padded), inputs)
-    strategy = getattr(model, "distribute_strategy", None)
-    if getattr(strategy, "num_replicas_in_sync", 1) > 1:
+    if n_replicas(model) > 1:
         # `predict_on_batch` answers with every replica's copy of the rows.
         answer = model.predict(inputs, batch_size=padded, verbose=0)
     else:
@@ -83,6 +82,12 @@ def embed_batch(
             "embedding model must give one row for each example."
         )
     return embeddings[:n]
+
+
+def n_replicas(model: Any) -> int:
+    """How many replicas the model was made for; 1 without a TensorFlow strategy."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return int(getattr(strategy, "num_replicas_in_sync", 1))
 
 
 def output_number(model: keras.Model, output: int | str | None) -> int:

@@ -28,7 +28,7 @@ def as_tf_dataset(sampler: Sampler) -> tf.data.Dataset:
     n_chunk = 1
     if plain:
         n_chunk = min(_MAX_CHUNK, n_steps, max(1, _CHUNK_BYTES // max(1, n_bytes)))
-    n_chunks = -(-n_steps // n_chunk)
+    n_chunks = -(-(n_steps - 1) // n_chunk)
 
     def begin(_: np.ndarray) -> np.int64:
         if sampler.steps_per_epoch != n_steps:
@@ -40,8 +40,9 @@ def as_tf_dataset(sampler: Sampler) -> tf.data.Dataset:
         return np.int64(sampler.epoch)
 
     def fetch(epoch: np.ndarray, number: np.ndarray) -> list[np.ndarray]:
+        """Batches of one chunk, stacked."""
         first = int(number) * n_chunk
-        rows = sampler._plan(int(epoch))[first : first + n_chunk]
+        rows = sampler._plan(int(epoch))[first : min(first + n_chunk, n_steps - 1)]
         batches = sampler._batch(int(epoch), rows.reshape(-1))
         if number == n_chunks // 2:
             sampler._plan_ahead(int(epoch) + 1)
@@ -50,36 +51,33 @@ def as_tf_dataset(sampler: Sampler) -> tf.data.Dataset:
             return flat
         return [leaf.reshape(len(rows), -1, *leaf.shape[1:]) for leaf in flat]
 
-    def end(epoch: np.ndarray) -> np.bool_:
+    def fetch_last(epoch: np.ndarray) -> list[np.ndarray]:
+        batch = sampler._batch(int(epoch), sampler._plan(int(epoch))[-1])
         sampler._end_pass(int(epoch))
-        return np.True_
+        return [np.asarray(leaf) for leaf in tf.nest.flatten(batch)]
 
-    def fetch_in_graph(epoch: tf.Tensor, number: tf.Tensor) -> Any:
-        tensors = tf.numpy_function(fetch, [epoch, number], [v.dtype for v in leaves])
+    def in_graph(function: Any, inputs: list[tf.Tensor], is_chunk: bool) -> Any:
+        tensors = tf.numpy_function(function, inputs, [leaf.dtype for leaf in leaves])
         for tensor, leaf in zip(tensors, leaves, strict=True):
             shape = leaf.shape if plain else (None, *leaf.shape[1:])
-            tensor.set_shape(shape if n_chunk == 1 else (None, *shape))
+            tensor.set_shape((None, *shape) if is_chunk else shape)
         return tf.nest.pack_sequence_as(structure, tensors)
 
     def one_pass(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch.set_shape(())
-        chunks = tf.data.Dataset.range(n_chunks).map(
-            lambda number: fetch_in_graph(epoch, number),
+        batches = tf.data.Dataset.range(n_chunks).map(
+            lambda number: in_graph(fetch, [epoch, number], n_chunk > 1),
             num_parallel_calls=sampler.workers if sampler.workers > 1 else None,
         )
-        batches = chunks if n_chunk == 1 else chunks.prefetch(1).unbatch()
-
-        def end_with_the_last(index: tf.Tensor, batch: Any) -> Any:
-            ended = tf.cond(
-                index == n_steps - 1,
-                lambda: tf.numpy_function(end, [epoch], tf.bool),
-                lambda: False,
-            )
-            with tf.control_dependencies([ended]):
-                return tf.nest.map_structure(tf.identity, batch)
-
-        # Behind the prefetch: what was read ahead but never taken ends no pass.
-        return batches.prefetch(_READ_AHEAD).enumerate().map(end_with_the_last)
+        if n_chunk > 1:
+            batches = batches.prefetch(1).unbatch()
+        # The last batch ends the pass, so it is not read ahead: a pass ends when its
+        # last batch is taken. Asking after each batch would cost a tenth of a small
+        # step.
+        last = tf.data.Dataset.range(1).map(
+            lambda _: in_graph(fetch_last, [epoch], is_chunk=False)
+        )
+        return batches.prefetch(_READ_AHEAD).concatenate(last)
 
     dataset = tf.data.Dataset.range(1)
     dataset = dataset.map(lambda _: tf.numpy_function(begin, [_], tf.int64))

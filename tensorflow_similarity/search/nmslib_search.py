@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import sys
@@ -186,7 +187,10 @@ class NMSLibSearch(Search):
         queries, scale = self._scaled(queries)
         if len(queries) == 1:
             # Measured: a batch of one pays 20 microseconds for starting threads.
-            answers = [structure.index.knnQuery(queries[0], k=k)]
+            ids, values = structure.index.knnQuery(queries[0], k=k)
+            if len(ids) == k:
+                return ids[None].astype(np.int64), self._in_unit(values[None] / scale)
+            answers = [(ids, values)]
         else:
             threads = os.cpu_count() or 1
             answers = structure.index.knnQueryBatch(queries, k=k, num_threads=threads)
@@ -233,6 +237,10 @@ class NMSLibSearch(Search):
         """
         if not self._is_cosine:
             return queries, 1.0
+        if len(queries) == 1:
+            length = math.sqrt(np.vdot(queries, queries))
+            if length > _SHORT:
+                return queries, np.float32(length)
         lengths = np.sqrt(np.einsum("nd,nd->n", queries, queries))[:, None]
         if lengths.min(initial=1.0) > _SHORT:
             return queries, lengths

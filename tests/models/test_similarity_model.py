@@ -7,6 +7,7 @@ from tensorflow_similarity.distances import CosineDistance
 from tensorflow_similarity.layers import MetricEmbedding
 from tensorflow_similarity.losses import MultiSimilarityLoss, TripletLoss
 from tensorflow_similarity.models import SimilarityMixin, SimilarityModel
+from tensorflow_similarity.samplers import MultiShotMemorySampler
 from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.stores import MemoryStore
 from tensorflow_similarity.types import Lookups
@@ -272,6 +273,24 @@ def test_fit_lets_a_sampler_go_on_where_the_optimizer_left_off(model, data):
     model.fit(Recording(), epochs=2, verbose=0)
     model.fit(Recording(), epochs=1, steps_per_epoch=4, verbose=0)
     assert Recording.steps == [(0, None), (8, 4)]
+
+
+def test_fit_reads_a_sampler_through_its_feed_with_the_same_batches(data):
+    class ReadByKeras(MultiShotMemorySampler):
+        def on_epoch_end(self):
+            super().on_epoch_end()
+
+    losses = []
+    for kind in (MultiShotMemorySampler, ReadByKeras):
+        keras.utils.set_random_seed(7)
+        model, sampler = small_model(), kind(*data, steps_per_epoch=5, seed=3)
+        is_fed = kind is MultiShotMemorySampler
+        is_fed = is_fed and keras.backend.backend() == "tensorflow"
+        assert (sampler.feed() is not sampler) == is_fed
+        history = model.fit(sampler, epochs=3, steps_per_epoch=5, verbose=0)
+        assert sampler.epoch == 3
+        losses.append(history.history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 # What compile refuses.
