@@ -15,7 +15,7 @@ if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
         "Unset TF_USE_LEGACY_KERAS before Python starts."
     )
 
-from tensorflow_similarity import distances, layers, losses, models
+from tensorflow_similarity import distances, layers, losses, miners, models
 from tensorflow_similarity._version import __version__
 
 _LAZY = (
@@ -28,7 +28,7 @@ _LAZY = (
     "visualization",
 )
 
-__all__ = ["__version__", "distances", "layers", "losses", "models", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", "distances", "layers", "losses", "miners", "models", *_LAZY]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> ModuleType:

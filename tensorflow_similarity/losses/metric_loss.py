@@ -1,11 +1,11 @@
 """The contract of every loss that compares the rows of a batch."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 from keras import ops
 
-from tensorflow_similarity import distances
+from tensorflow_similarity import distances, miners
 from tensorflow_similarity._core import replicas
 from tensorflow_similarity._core.numerics import to_float
 from tensorflow_similarity.distances import Distance
@@ -17,7 +17,11 @@ from tensorflow_similarity.losses.pairs import (
     make_pairs,
     to_targets,
 )
+from tensorflow_similarity.miners import Miner
 from tensorflow_similarity.types import FloatTensor, Tensor
+
+if TYPE_CHECKING:
+    from tensorflow_similarity.losses.trained_loss import TrainedLoss
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", None)
 
@@ -56,6 +60,10 @@ class MetricLoss(keras.losses.Loss):
             Defaults to "labels".
         reduction: as above. Defaults to "sum_over_batch_size", as in Keras.
         name: str. Defaults to None: made from the name of the class.
+        miner: Miner, its name or its serialized dict: chooses among the pairs before
+            the loss sees them. Defaults to None: all pairs.
+        remove_diagonal: accepted as existing programs pass it. A row is never a pair
+            with itself.
 
     Call arguments:
         y_true: shape as `targets` says.
@@ -76,8 +84,15 @@ class MetricLoss(keras.losses.Loss):
         targets: Targets = "labels",
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        miner: Miner | str | dict[str, Any] | None = None,
+        remove_diagonal: bool = True,
     ):
         super().__init__(name=name, reduction=_standardize_reduction(reduction))
+        if not remove_diagonal:
+            raise ValueError(
+                "`remove_diagonal` cannot be False: a row is never a pair with itself. "
+                "Compare with separate keys by `make_pairs` instead."
+            )
         if targets not in TARGETS:
             raise ValueError(
                 f"`targets` must be one of {list(TARGETS)}. Received: "
@@ -85,6 +100,7 @@ class MetricLoss(keras.losses.Loss):
             )
         self.distance = distances.get(distance)
         self.targets = targets
+        self.miner = miners.get(miner)
 
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, Tensor]:
         """Values and weights (bool or float), each one an anchor: (n_queries,)."""
@@ -132,10 +148,20 @@ class MetricLoss(keras.losses.Loss):
         pairs = make_pairs(
             targets, embeddings, distance=self.distance, kind=self.targets
         )
+        if self.miner is not None:
+            pairs = pairs.kept(*self.miner(pairs))
         values, weights = self.compute(pairs)
         paired = ops.any(ops.logical_or(pairs.positives, pairs.negatives), axis=1)
         weights = ops.where(paired, ops.cast(weights, values.dtype), 0.0)
         return ops.where(weights > 0, values, 0.0), weights
+
+    def trained_parts(self, dim: int | None) -> "list[tuple[TrainedLoss, int | None]]":
+        """Losses with weights of their own in this one, each with its width.
+
+        Args:
+            dim: width of the embeddings; None: not known yet.
+        """
+        return []
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON; the distance as its own dict."""
@@ -144,6 +170,7 @@ class MetricLoss(keras.losses.Loss):
             "reduction": self.reduction,
             "distance": distances.serialize(self.distance),
             "targets": self.targets,
+            "miner": miners.serialize(self.miner),
         }
 
     @classmethod

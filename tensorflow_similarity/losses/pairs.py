@@ -1,6 +1,6 @@
 """What a loss sees of a batch: which rows belong together, and how far apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -68,6 +68,16 @@ class Pairs:
         if self.key_embeddings is self.query_embeddings:
             return self.distances
         return self.distance(self.key_embeddings, self.key_embeddings)
+
+    def kept(self, positives: BoolTensor, negatives: BoolTensor) -> "Pairs":
+        """The same with fewer pairs; distances that were computed stay."""
+        pairs = replace(self, positives=positives, negatives=negatives)
+        vars(pairs).update(
+            (name, vars(self)[name])
+            for name in ("distances", "key_distances")
+            if name in vars(self)
+        )
+        return pairs
 
 
 def make_pairs(
@@ -178,7 +188,7 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
     """Targets as a tensor whose integers are signed, wide enough for -1, never floats.
 
     Raises:
-        TypeError: if they are strings.
+        TypeError: if they are strings, or class ids that are not integers.
         ValueError: if JAX, without 64-bit integers, would wrap some of them.
     """
     if not ops.is_tensor(targets):
@@ -204,6 +214,12 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
             )
     targets = ops.convert_to_tensor(targets)
     dtype = keras.backend.standardize_dtype(targets.dtype)
+    if kind in ("labels", "labels_ids") and "float" in dtype:
+        raise TypeError(
+            "`y_true` must be integers: class ids beyond 2**24 are no longer apart as "
+            f"float32. Received: dtype {dtype}. Cast where the labels come from, as in "
+            "`labels.astype('int64')`."
+        )
     if dtype == "string":
         raise TypeError(
             "`y_true` must be numbers. Received: a tensor of strings. Encode them with "

@@ -28,6 +28,7 @@ from tensorflow_similarity.models.index_settings import (
     IndexSettings,
     declared_distance,
 )
+from tensorflow_similarity.models.loss_layers import attach
 from tensorflow_similarity.search import Search
 from tensorflow_similarity.stores import Store
 from tensorflow_similarity.types import Lookup, Lookups
@@ -110,6 +111,7 @@ class SimilarityMixin:
             logger.info("`embedding_output` was not given: %r is indexed.", names[0])
         self._refuse_another_index(settings)
         super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
+        attach(self, loss)
         self._similarity.settings = settings
 
     def get_compile_config(self) -> dict[str, Any]:

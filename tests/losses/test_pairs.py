@@ -36,7 +36,13 @@ def test_labels_make_positives_negatives_and_no_self(targets):
     assert pairs.relation is None
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "float32"])
+def test_class_ids_that_are_not_integers_are_refused():
+    for labels in (np.array([1.0, 2.0, 1.0, 2.0, 3.0]), np.array([0.5] * 5, "float32")):
+        with pytest.raises(TypeError, match="must be integers.*dtype float"):
+            pairs_of(labels)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
 def test_unknown_label_forms_no_pair(dtype):
     pairs = pairs_of(np.array([1, -1, 1, -1, 2], dtype))
     positives, negatives = to_numpy(pairs.positives), to_numpy(pairs.negatives)

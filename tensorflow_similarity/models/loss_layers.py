@@ -1,0 +1,88 @@
+"""Weights of losses, as layers that the model trains and saves."""
+
+from typing import Any
+
+import keras
+
+from tensorflow_similarity.losses import MetricLoss
+from tensorflow_similarity.models.embedding import output_names
+
+
+class LossLayers(keras.layers.Layer):
+    """One permanent place in a model for the layers of its losses.
+
+    Keras cannot take a tracked layer out of a model. So what a recompiled model no
+    longer uses stays here, neither trained nor saved, until the model itself goes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="loss_layers", dtype="float32")
+        self.built = True
+        self._slots: tuple[str, ...] = ()
+
+    def place(self, layers: dict[str, keras.layers.Layer]) -> None:
+        """Makes `layers`, by slot, the ones in use."""
+        for slot in self._slots:
+            getattr(self, slot).trainable = False
+            delattr(self, slot)
+        for slot, layer in layers.items():
+            layer.trainable = True
+            setattr(self, slot, layer)
+        self._slots = tuple(layers)
+
+
+def attach(model: Any, loss: Any) -> None:
+    """Builds the weights of the losses in `loss` and has `model` track them.
+
+    Args:
+        model: as it was compiled.
+        loss: what `compile` got: one loss, a list, a dict by output.
+
+    Raises:
+        ValueError: if a width is needed that neither model nor loss knows, or differs
+            from the one the weights were made for.
+    """
+    layers: dict[str, Any] = {}
+    for output, part, dim in _parts(model, loss):
+        known = part.dim if dim is None else dim
+        if known is None:
+            raise ValueError(
+                f"The loss {part.name!r} has weights whose width is that of the "
+                "embeddings, and the model does not know its output yet. Give the "
+                "loss `dim=`, or call the model once before `compile`."
+            )
+        part.build(known)
+        layers[f"output_{output}_{len(layers)}"] = part.layer
+    if layers and not hasattr(model, "loss_layers"):
+        model.loss_layers = LossLayers()
+    if hasattr(model, "loss_layers"):
+        model.loss_layers.place(layers)
+
+
+def _parts(model: Any, loss: Any) -> list[tuple[int, Any, int | None]]:
+    """Losses with weights: (number of the output, loss, width)."""
+    widths = _widths(model)
+    if isinstance(loss, dict):
+        names = output_names(model)
+        numbered = [
+            (names.index(name) if name in names else i, one)
+            for i, (name, one) in enumerate(loss.items())
+        ]
+    elif isinstance(loss, list | tuple):
+        numbered = list(enumerate(loss))
+    else:
+        numbered = [(0, loss)]
+    return [
+        (number, part, dim)
+        for number, one in numbered
+        if isinstance(one, MetricLoss)
+        for part, dim in one.trained_parts(
+            widths[number] if number < len(widths) else None
+        )
+    ]
+
+
+def _widths(model: Any) -> list[int | None]:
+    """Width of each output; empty while the model does not know."""
+    outputs = getattr(model, "outputs", None)
+    return [tensor.shape[-1] for tensor in keras.tree.flatten(outputs or [])]
