@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tensorflow_similarity._core.numerics import (
@@ -11,10 +12,15 @@ from tensorflow_similarity._core.numerics import (
     pairwise_squared,
 )
 from tensorflow_similarity.miners.miner import Candidates, Miner
-from tensorflow_similarity.types import BoolTensor, FloatTensor, Tensor
+from tensorflow_similarity.types import BoolTensor, FloatTensor, IntTensor
 
 _LEAST_SQUARE = 1e-8
 """Of 1 - d^2 / 4, so that opposite rows have a finite weight."""
+
+_STEPS = 2.0**20
+"""Into how many steps a component of 1 is cut before it is hashed."""
+
+_LARGEST_STEP = 2.0**30
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -30,9 +36,9 @@ class DistanceWeightedMiner(Miner):
     whatever distance the loss uses, and is taken as `cutoff` where it is less. All
     positives are kept. No negative is drawn twice for one anchor.
 
-    The chance comes from the distances themselves, hashed with the seed: the same
-    batch gives the same draw in any order and on any backend, and the next step, whose
-    embeddings differ, another one. So the miner has no state to save.
+    The chance comes from the embeddings themselves, hashed with the seed: the same
+    batch gives the same draw in any order, and the next step, whose embeddings differ,
+    another one. So the miner has no state to save.
 
     Args:
         cutoff: float above 0. Defaults to 0.5, as in the paper: nearer negatives have
@@ -71,12 +77,22 @@ class DistanceWeightedMiner(Miner):
         weight = (2.0 - dim) / 2.0 * ops.log(d2)
         weight -= (dim - 3.0) / 2.0 * ops.log(ops.clip(1 - d2 / 4, _LEAST_SQUARE, 1.0))
         # The n largest of weight + Gumbel noise are a draw of n without repeats.
-        noise = -ops.log(-ops.log(_uniform(squared, self.seed)))
+        chance = ops.cast(self._chance(pairs), weight.dtype)
+        noise = -ops.log(-ops.log(chance))
         score = ops.where(drawable, weight + noise, -largest_of(weight.dtype))
         rank = ops.argsort(ops.argsort(-score, axis=1), axis=1)
         n_positives = ops.sum(ops.cast(pairs.positives, rank.dtype), axis=1)
         drawn = ops.logical_and(drawable, rank < n_positives[:, None])
         return pairs.positives, drawn
+
+    def _chance(self, pairs: Candidates) -> FloatTensor:
+        """A number in (0, 1) for each pair."""
+        query = _row_hash(pairs.query_embeddings) + (self.seed * 7919) % 2**20
+        bits = ops.bitwise_xor(
+            _mixed(query)[:, None], _row_hash(pairs.key_embeddings)[None, :]
+        )
+        # 23 bits and a half: what a float32 holds without reaching 1.
+        return (ops.cast(ops.right_shift(_mixed(bits), 8), "float32") + 0.5) / 2.0**23
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -86,11 +102,20 @@ class DistanceWeightedMiner(Miner):
         }
 
 
-def _uniform(values: FloatTensor, seed: int) -> Tensor:
-    """Numbers in (0, 1) that look random but follow from values in [0, 4] and seed."""
-    bits = ops.cast(values * 2.0**20, "int32") + (seed * 7919) % 2**20
+def _row_hash(embeddings: FloatTensor) -> IntTensor:
+    """An integer for each row, shape (n,), from its components alone."""
+    # Scaling by a power of two and summing integers is exact: no order of the batch
+    # and no other row changes the result.
+    scaled = ops.clip(embeddings * _STEPS, -_LARGEST_STEP, _LARGEST_STEP)
+    parts = _mixed(ops.cast(ops.stop_gradient(scaled), "int32"))
+    factors = 2 * np.arange(embeddings.shape[1], dtype="int32") + 1
+    return ops.sum(parts * ops.convert_to_tensor(factors)[None, :], axis=1)
+
+
+def _mixed(bits: IntTensor) -> IntTensor:
+    """Integers of 31 bits that look random; equal for equal ones."""
     for factor in (0x2C1B3C6D, 0x297A2D39):
-        bits = ops.bitwise_xor(bits, ops.right_shift(bits, 15)) * factor
         bits = ops.bitwise_and(bits, 0x7FFFFFFF)
-    bits = ops.right_shift(ops.bitwise_xor(bits, ops.right_shift(bits, 15)), 7)
-    return (ops.cast(bits, values.dtype) + 0.5) / 2.0**24
+        bits = ops.bitwise_xor(bits, ops.right_shift(bits, 15)) * factor
+    bits = ops.bitwise_and(bits, 0x7FFFFFFF)
+    return ops.bitwise_xor(bits, ops.right_shift(bits, 15))
