@@ -107,3 +107,18 @@ def masked_log1p_sum_exp(values: Tensor, mask: Tensor, axis: int = 1) -> Tensor:
     terms = ops.where(mask, ops.exp(ops.where(mask, values, largest) - largest), 0.0)
     total = ops.exp(-largest) + ops.sum(terms, axis=axis, keepdims=True)
     return ops.squeeze(largest + ops.log(total), axis=axis)
+
+
+def masked_log_sum_exp(
+    values: Tensor, mask: Tensor, axis: int = 1
+) -> tuple[Tensor, Tensor]:
+    """log(sum of exp(values) under the mask), 0 for an empty one, and if any is."""
+    some = ops.any(mask, axis=axis)
+    # What is left out is so low that its exp is 0, and finite, so that the difference
+    # of two such is too. Over an empty mask it sums ones, and the last `where` takes
+    # their gradient away again.
+    kept = ops.where(mask, values, -largest_of(values.dtype))
+    largest = ops.stop_gradient(ops.max(kept, axis=axis, keepdims=True))
+    total = ops.sum(ops.exp(kept - largest), axis=axis)
+    result = ops.log(total) + ops.squeeze(largest, axis=axis)
+    return ops.where(some, result, 0.0), some

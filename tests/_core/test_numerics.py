@@ -137,3 +137,23 @@ def test_log1p_sum_exp_is_stable_and_masks_first(dtype):
     two, e = 2 + np.e, 1 / (1 + np.exp(-1))
     softmax = [[1 / two, np.e / two, 0], [1 - e, e, 0], [0, 0, 0], [0, 0, 0]]
     np.testing.assert_allclose(gradient, softmax, rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_sum_exp_is_stable_and_tells_an_empty_mask(dtype):
+    values = np.array(
+        [[0.0, 1.0, 9e9], [800.0, 801.0, 9e9], [-800.0, -801.0, 9e9], [1.0, 2.0, 3.0]],
+        dtype,
+    )
+    mask = ops.array([[True, True, False]] * 3 + [[False] * 3])
+    each, some = numerics.masked_log_sum_exp(ops.convert_to_tensor(values), mask)
+    expected = np.array([1, 801, -800, 0]) + np.log1p(np.exp(-1)) * [1, 1, 1, 0]
+    np.testing.assert_allclose(to_numpy(each), expected, rtol=1e-6, atol=1e-12)
+    assert to_numpy(some).tolist() == [True, True, True, False]
+    value, (gradient,) = value_and_grad(
+        lambda t: ops.sum(numerics.masked_log_sum_exp(t, mask)[0]), values
+    )
+    np.testing.assert_allclose(value, sum(expected), rtol=1e-6)
+    e = 1 / (1 + np.exp(-1))
+    softmax = [[1 - e, e, 0], [1 - e, e, 0], [e, 1 - e, 0], [0, 0, 0]]
+    np.testing.assert_allclose(gradient, softmax, rtol=1e-5, atol=1e-12)
