@@ -22,6 +22,7 @@ def rows(n=10, dim=4, seed=3):
 
 
 def mined(miner, x, labels, distance=None):
+    x = ops.convert_to_tensor(x)
     pairs = make_pairs(labels, x, distance=distance or EuclideanDistance())
     positives, negatives = miner(pairs)
     return to_numpy(positives), to_numpy(negatives)
@@ -212,7 +213,7 @@ def test_the_order_of_the_batch_does_not_matter(miner):
 @pytest.mark.parametrize("miner", EVERY)
 def test_keeps_none_but_pairs_of_the_batch(miner, labels, x):
     labels, x = np.array(labels), np.array(x, "float32")
-    pairs = make_pairs(labels, x, distance=CosineDistance())
+    pairs = make_pairs(labels, ops.convert_to_tensor(x), distance=CosineDistance())
     positives, negatives = miner()(pairs)
     assert not (to_numpy(positives) & ~to_numpy(pairs.positives)).any()
     assert not (to_numpy(negatives) & ~to_numpy(pairs.negatives)).any()
