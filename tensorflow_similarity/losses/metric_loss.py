@@ -121,26 +121,36 @@ class MetricLoss(keras.losses.Loss):
             check_targets(targets, embeddings, self.targets, "y_true", "y_pred")
             n_rows = ops.shape(embeddings)[0]
             if sample_weight is not None:
-                sample_weight = _anchor_weights(sample_weight, embeddings)
+                sample_weight = to_anchor_weights(sample_weight, embeddings)
 
-            n_replicas = replicas.n_replicas()
-            if n_replicas > 1:
+            if replicas.n_replicas() > 1:
                 targets, embeddings = replicas.gather(targets, embeddings)
                 if sample_weight is not None:
                     (sample_weight,) = replicas.gather(sample_weight)
 
             values, weights = self._values_and_weights(targets, embeddings)
-            weighted = weights if sample_weight is None else weights * sample_weight
-            if self.reduction is None:
-                losses = values * weighted
-                return replicas.own_rows(losses, n_rows) if n_replicas > 1 else losses
-            loss = ops.sum(values * weighted)
-            if self.reduction == "mean_with_sample_weight":
-                loss = _divide(loss, ops.sum(weighted))
-            elif self.reduction != "sum":
-                loss = _divide(loss, ops.sum(weights))
-            # Each replica has the loss of the whole batch, and Keras adds them up.
-            return loss / n_replicas
+            return self._reduced(values, weights, sample_weight, n_rows)
+
+    def _reduced(
+        self,
+        values: FloatTensor,
+        weights: FloatTensor,
+        sample_weight: FloatTensor | None,
+        n_rows: Any,
+    ) -> FloatTensor:
+        """The loss of gathered anchors, `n_rows` of which are this replica's."""
+        n_replicas = replicas.n_replicas()
+        weighted = weights if sample_weight is None else weights * sample_weight
+        if self.reduction is None:
+            losses = values * weighted
+            return replicas.own_rows(losses, n_rows) if n_replicas > 1 else losses
+        loss = ops.sum(values * weighted)
+        if self.reduction == "mean_with_sample_weight":
+            loss = _divide(loss, ops.sum(weighted))
+        elif self.reduction != "sum":
+            loss = _divide(loss, ops.sum(weights))
+        # Each replica has the loss of the whole batch, and Keras adds them up.
+        return loss / n_replicas
 
     def _values_and_weights(
         self, targets: Tensor, embeddings: FloatTensor
@@ -190,7 +200,7 @@ def _standardize_reduction(reduction: Any) -> str | None:
     return name
 
 
-def _anchor_weights(sample_weight: Any, embeddings: FloatTensor) -> FloatTensor:
+def to_anchor_weights(sample_weight: Any, embeddings: FloatTensor) -> FloatTensor:
     """Sample weights as floats (batch,)."""
     weights = ops.convert_to_tensor(sample_weight)
     shape = tuple(weights.shape)

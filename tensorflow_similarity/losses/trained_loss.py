@@ -1,5 +1,6 @@
 """Losses with weights of their own: proxies, class weights, learnable scalars."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -98,11 +99,14 @@ class TrainedLoss(MetricLoss):
         shape: tuple[int, ...],
         initializer: Any,
         multiplied: bool = True,
+        constraint: Callable[[FloatTensor], FloatTensor] | None = None,
     ) -> None:
         """Makes one weight, read by `weight(name)`. Within `add_weights` only.
 
         Args:
             multiplied: whether `learning_rate_multiplier` applies to it.
+            constraint: maps the weight to the nearest allowed one; Keras' optimizers
+                do so after each step. Defaults to None: all values are allowed.
         """
         scale = self.learning_rate_multiplier if multiplied else 1.0
         self._scales[name] = scale
@@ -111,8 +115,14 @@ class TrainedLoss(MetricLoss):
         def scaled(shape: tuple[int, ...], dtype: Any = None) -> FloatTensor:
             return make(shape, dtype=dtype) / scale
 
+        def constrained(value: FloatTensor) -> FloatTensor:
+            return constraint(value * scale) / scale if constraint else value
+
         variable = self._built_layer().add_weight(
-            name=name, shape=shape, initializer=scaled
+            name=name,
+            shape=shape,
+            initializer=scaled,
+            constraint=constrained if constraint else None,
         )
         self._variables[name] = variable
 
