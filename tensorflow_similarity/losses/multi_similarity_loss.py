@@ -5,14 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from tensorflow_similarity._core.numerics import (
-    masked_log1p_sum_exp,
-    masked_max,
-    masked_min,
-)
+from tensorflow_similarity._core.numerics import masked_log1p_sum_exp
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.metric_loss import MetricLoss
 from tensorflow_similarity.losses.pairs import Pairs
+from tensorflow_similarity.miners import MultiSimilarityMiner
 from tensorflow_similarity.types import BoolTensor, FloatTensor
 
 
@@ -92,26 +89,13 @@ class MultiSimilarityLoss(MetricLoss):
         self.center = center
 
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, BoolTensor]:
-        d, positives, negatives = pairs.distances, pairs.positives, pairs.negatives
-        farthest_positive, has_positive = masked_max(d, positives)
-        nearest_negative, has_negative = masked_min(d, negatives)
-        comparable = ops.logical_and(has_positive, has_negative)[:, None]
-        kept_positives = ops.logical_and(
-            ops.logical_and(positives, comparable),
-            d > nearest_negative[:, None] - self.epsilon,
-        )
-        kept_negatives = ops.logical_and(
-            ops.logical_and(negatives, comparable),
-            d < farthest_positive[:, None] + self.epsilon,
-        )
-
-        s = d + self.lmda - self.center
+        positives, negatives = MultiSimilarityMiner(self.epsilon)(pairs)
+        s = pairs.distances + self.lmda - self.center
         values = (
-            masked_log1p_sum_exp(self.alpha * s, kept_positives) / self.alpha
-            + masked_log1p_sum_exp(-self.beta * s, kept_negatives) / self.beta
+            masked_log1p_sum_exp(self.alpha * s, positives) / self.alpha
+            + masked_log1p_sum_exp(-self.beta * s, negatives) / self.beta
         )
-        kept = ops.any(ops.logical_or(kept_positives, kept_negatives), axis=1)
-        return values, kept
+        return values, ops.any(ops.logical_or(positives, negatives), axis=1)
 
     def get_config(self) -> dict[str, Any]:
         return {
