@@ -122,3 +122,37 @@ def masked_log_sum_exp(
     total = ops.sum(ops.exp(kept - largest), axis=axis)
     result = ops.log(total) + ops.squeeze(largest, axis=axis)
     return ops.where(some, result, 0.0), some
+
+
+def cumulative_log_sum_exp(values: Tensor, width: Any) -> Tensor:
+    """log(sum of exp(values[: m + 1])) for each m; a gradient does not go through.
+
+    It takes `width` steps over all blocks of `width` values at once, then joins the
+    blocks: right for any range of values, where a running sum of exp(values - max)
+    would lose all that is far below the one largest value.
+
+    Args:
+        values: shape (n_blocks * width,).
+        width: values in a block, an int or a scalar tensor.
+    """
+    steps = ops.transpose(ops.reshape(ops.stop_gradient(values), (-1, width)))
+
+    def step(state: Any, x: Tensor) -> tuple[Any, Any]:
+        # The sum is kept as largest + log(total): its logarithm alone would lose
+        # digits at each of thousands of steps.
+        largest, total = state
+        higher = ops.where(x > largest, x, largest)
+        total = total * ops.exp(largest - higher) + ops.exp(x - higher)
+        return (higher, total), (higher, total)
+
+    lowest = ops.full_like(steps[0], -largest_of(values.dtype))
+    _, (largest, total) = ops.scan(step, (lowest, ops.zeros_like(lowest)), steps)
+    within = ops.transpose(largest + ops.log(total))
+    blocks = within[:, -1]
+    at = ops.arange(ops.shape(blocks)[0])
+    earlier = at[None, :] < at[:, None]
+    before, some = masked_log_sum_exp(blocks[None, :], earlier)
+    before = ops.where(some, before, lowest)[:, None]
+    above = ops.where(within > before, within, before)
+    joined = above + ops.log1p(ops.exp(-ops.abs(within - before)))
+    return ops.reshape(joined, (-1,))
