@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tensorflow_similarity.losses.metric_loss import MetricLoss
-from tensorflow_similarity.types import FloatTensor
+from tensorflow_similarity.types import FloatTensor, Tensor
 
 
 class LossWeights(keras.layers.Layer):
@@ -144,12 +144,13 @@ class TrainedLoss(MetricLoss):
         """The weights' variables, for a training loop of your own."""
         return [] if self.layer is None else list(self.layer.trainable_variables)
 
-    def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> FloatTensor:
+    def _values_and_weights(
+        self, targets: Tensor, embeddings: FloatTensor
+    ) -> tuple[FloatTensor, FloatTensor]:
+        # Not in `__call__`: AutoGraph cannot follow `super().__call__` in a callable.
         if self.has_weights:
             self._built_layer()
-        return super().__call__(y_true, y_pred, sample_weight)
+        return super()._values_and_weights(targets, embeddings)
 
     def trained_parts(self, dim: int | None) -> list[tuple["TrainedLoss", int | None]]:
         return [(self, dim)] if self.has_weights else []
