@@ -38,7 +38,7 @@ class ContrastiveLoss(MetricLoss):
             angle of 60 degrees: the Euclidean distance 1 between rows of length 1.
         squared: whether to take half the square of each term. Defaults to False; True
             is the paper, whose gradient fades as a pair nears its margin.
-        name: str. Defaults to None: "contrastive_loss".
+        name: str. Defaults to None: made from the name of the class.
         **kwargs: `targets`, `reduction` and `miner` of `MetricLoss`.
 
     Call arguments:

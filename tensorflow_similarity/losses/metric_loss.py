@@ -21,6 +21,7 @@ from tensorflow_similarity.miners import Miner
 from tensorflow_similarity.types import FloatTensor, Tensor
 
 if TYPE_CHECKING:
+    from tensorflow_similarity.losses.sum_of_losses import SumOfLosses
     from tensorflow_similarity.losses.trained_loss import TrainedLoss
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", None)
@@ -172,6 +173,14 @@ class MetricLoss(keras.losses.Loss):
             dim: width of the embeddings; None: not known yet.
         """
         return []
+
+    def __add__(self, other: "MetricLoss") -> "SumOfLosses":
+        """Both losses as one, a `SumOfLosses`."""
+        if not isinstance(other, MetricLoss):
+            return NotImplemented
+        from tensorflow_similarity.losses.sum_of_losses import add
+
+        return add(self, other)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON; the distance as its own dict."""

@@ -6,7 +6,7 @@ from tensorflow_similarity.types import BoolTensor, FloatTensor
 
 
 def shares_of_mean(values: FloatTensor, mask: BoolTensor) -> FloatTensor:
-    """What each row adds to the mean of the values under the mask; all 0 if it is empty.
+    """What each row adds to the mean of the values under the mask; 0 if none.
 
     Args:
         values: shape (n_queries, n_keys).

@@ -24,18 +24,18 @@ class SNRContrastiveLoss(ContrastiveLoss):
     leaves both the mean and the regularizer.
 
     Args:
-        pos_margin: float of at least 0, a ratio of variances. Defaults to 0.0: positives
-            are pulled together all the way.
+        pos_margin: float of at least 0, a ratio of variances. Defaults to 0.0:
+            positives are pulled together all the way.
         neg_margin: float above 0, a ratio of variances. Defaults to 1.0: noise as
             strong as the signal. Independent rows of equal variance are at 2.
         regularization_weight: float of at least 0. Defaults to 0.1, as in the paper.
-        name: str. Defaults to None: "snr_contrastive_loss".
+        name: str. Defaults to None: made from the name of the class.
         **kwargs: `squared` of `ContrastiveLoss`; `targets`, `reduction` and `miner` of
             `MetricLoss`. The distance is "snr".
 
     Call arguments:
         y_true: integer class ids, shape (batch,) or (batch, 1), or as `targets` says.
-        y_pred: embeddings, shape (batch, dim). Must not be normalised to be regularised.
+        y_pred: embeddings, shape (batch, dim). Need not be normalised.
         sample_weight: weight of each row as an anchor, shape (batch,).
 
     Returns:

@@ -38,7 +38,7 @@ class ThresholdConsistentMarginLoss(MetricLoss):
         neg_margin: float, a similarity. Defaults to 0.5, as in the paper.
         pos_weight: float of at least 0. Defaults to 1.0, as in the paper.
         neg_weight: float of at least 0. Defaults to 1.0, as in the paper.
-        name: str. Defaults to None: "threshold_consistent_margin_loss".
+        name: str. Defaults to None: made from the name of the class.
         **kwargs: `targets`, `reduction` and `miner` of `MetricLoss`.
 
     Call arguments:
