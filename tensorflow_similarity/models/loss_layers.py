@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tensorflow_similarity.losses import MetricLoss
+from tensorflow_similarity.losses import ClassLoss, MetricLoss, TrainedLoss
 from tensorflow_similarity.models.embedding import output_names
 
 
@@ -31,18 +31,51 @@ class LossLayers(keras.layers.Layer):
         self._slots = tuple(layers)
 
 
-def attach(model: Any, loss: Any) -> None:
+class LabelCheck(keras.callbacks.Callback):
+    """Ends `fit` at the end of an epoch that had labels its losses do not know.
+
+    Graphs cannot raise: they note such a label, and this reads the note.
+    """
+
+    def __init__(self, losses: list[ClassLoss]):
+        super().__init__()
+        self.losses = losses
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError for a label that is no class."""
+        for loss in self.losses:
+            loss.check_labels()
+
+    def among(self, callbacks: Any) -> Any:
+        """The `callbacks` of `fit` with this one, before those that save the model."""
+        if not self.losses:
+            return callbacks
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            if self not in callbacks.callbacks:
+                callbacks.callbacks.insert(0, self)
+            return callbacks
+        return [self, *keras.tree.flatten([] if callbacks is None else callbacks)]
+
+
+def attach(model: Any, loss: Any) -> list[TrainedLoss]:
     """Builds the weights of the losses in `loss` and has `model` track them.
 
     Args:
         model: as it was compiled.
         loss: what `compile` got: one loss, a list, a dict by output.
 
+    Returns:
+        The losses with weights.
+
     Raises:
         ValueError: if a width is needed that neither model nor loss knows, or differs
             from the one the weights were made for.
     """
     layers: dict[str, Any] = {}
+    losses = []
     for output, part, dim in _parts(model, loss):
         known = part.dim if dim is None else dim
         if known is None:
@@ -52,11 +85,13 @@ def attach(model: Any, loss: Any) -> None:
                 "loss `dim=`, or call the model once before `compile`."
             )
         part.build(known)
+        losses.append(part)
         layers[f"output_{output}_{len(layers)}"] = part.layer
     if layers and not hasattr(model, "loss_layers"):
         model.loss_layers = LossLayers()
     if hasattr(model, "loss_layers"):
         model.loss_layers.place(layers)
+    return losses
 
 
 def _parts(model: Any, loss: Any) -> list[tuple[int, Any, int | None]]:

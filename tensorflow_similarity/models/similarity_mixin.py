@@ -14,6 +14,7 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import Indexer
+from tensorflow_similarity.losses import ClassLoss
 from tensorflow_similarity.models import saving
 from tensorflow_similarity.models.embedding import (
     BATCH_SIZE,
@@ -28,7 +29,7 @@ from tensorflow_similarity.models.index_settings import (
     IndexSettings,
     declared_distance,
 )
-from tensorflow_similarity.models.loss_layers import attach
+from tensorflow_similarity.models.loss_layers import LabelCheck, attach
 from tensorflow_similarity.search import Search
 from tensorflow_similarity.stores import Store
 from tensorflow_similarity.types import Lookup, Lookups
@@ -43,6 +44,7 @@ class _Similarity:
     settings: IndexSettings | None = None
     indexer: Indexer | None = None
     plan: saving.AssetsPlan = field(default_factory=saving.AssetsPlan)
+    labels: LabelCheck = field(default_factory=lambda: LabelCheck([]))
     # Rises whenever the weights may have changed; compared before fingerprints are.
     weights_version: int = 0
     checked_version: Any = None
@@ -111,7 +113,10 @@ class SimilarityMixin:
             logger.info("`embedding_output` was not given: %r is indexed.", names[0])
         self._refuse_another_index(settings)
         super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
-        attach(self, loss)
+        trained = attach(self, loss)
+        self._similarity.labels = LabelCheck(
+            [part for part in trained if isinstance(part, ClassLoss)]
+        )
         self._similarity.settings = settings
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -142,6 +147,10 @@ class SimilarityMixin:
         TensorFlow a sampler is read through `tf.data`, which costs half as much as
         Keras' way with a `PyDataset`. A sampler given as `validation_data` gives the
         same batches in every epoch.
+
+        Raises:
+            ValueError: at the end of an epoch with labels that a loss with classes does
+                not know.
         """
         self._similarity.weights_version += 1
         optimizer = getattr(self, "optimizer", None)
@@ -153,13 +162,32 @@ class SimilarityMixin:
                 # One iteration is one pass; repeated, Keras makes one iterator in all.
                 steps = {"steps_per_epoch": x.steps_per_epoch, "shuffle": False}
                 x, kwargs = feed.repeat(), {**kwargs, **steps}
+        check = self._similarity.labels
+        if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
+            args = (*args[:4], check.among(args[4]), *args[5:])
+        else:
+            kwargs = {**kwargs, "callbacks": check.among(kwargs.get("callbacks"))}
         with _fixed(kwargs.get("validation_data")):
             return super().fit(x, *args, **kwargs)  # type: ignore[misc]
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`."""
         self._similarity.weights_version += 1
-        return super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+        result = super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`."""
+        result = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.test_on_batch`."""
+        result = super().test_on_batch(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
 
     def set_weights(self, weights: Any) -> None:
         """`keras.Model.set_weights`."""
