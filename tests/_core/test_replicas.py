@@ -21,7 +21,7 @@ import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(cpu, [half, half])
-from tensorflow_similarity.losses import MultiSimilarityLoss, TripletLoss
+from tensorflow_similarity.losses import InfoNCELoss, MultiSimilarityLoss, TripletLoss
 
 generator = np.random.default_rng(3)
 x = generator.normal(size=(7, 4)).astype("float32")
@@ -29,6 +29,11 @@ labels = 2**24 + np.array([0, 1, 0, 1, 2, 2, 0])
 relation = (labels[:, None] == labels).astype("float32")
 weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 3.0, 1.0], "float32")
 found = {}
+
+class MoreKeys(InfoNCELoss):
+    def __call__(self, queries, keys, weights):
+        return super().__call__(queries, tf.concat([keys, keys**2], 0), weights)
+
 # One for all: the collective operations of two strategies in a process collide.
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -66,6 +71,8 @@ for case, (loss, y, w, n_first) in enumerate([
     (TripletLoss(reduction="mean_with_sample_weight"), labels, weights, 4),
     (TripletLoss(reduction="sum", targets="relation"), relation, weights, 6),
     (TripletLoss(reduction=None), labels, weights, 4),
+    (MoreKeys(), x[::-1] + 1, weights, 4),
+    (MoreKeys(reduction=None, false_negative_margin=0.1), x[::-1] + 1, None, 6),
 ]):
     (value, gradient), (its_value, its_gradient) = whole(loss, y, w), split(
         loss, y, w, n_first
@@ -103,7 +110,7 @@ def test_two_replicas_with_unequal_batches_agree_with_one():
     )
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads(result.stdout.split("FOUND")[1])
-    assert len(found) == 2 * 5 + 2
+    assert len(found) == 2 * 7 + 2
     assert {key: gap for key, gap in found.items() if not gap < 1e-5} == {}
 
 
