@@ -110,7 +110,7 @@ def masked_log1p_sum_exp(values: Tensor, mask: Tensor, axis: int = 1) -> Tensor:
 
 
 def masked_log_sum_exp(
-    values: Tensor, mask: Tensor, axis: int = 1
+    values: Tensor, mask: Tensor, axis: int | None = 1
 ) -> tuple[Tensor, Tensor]:
     """log(sum of exp(values) under the mask), 0 for an empty one, and if any is."""
     some = ops.any(mask, axis=axis)

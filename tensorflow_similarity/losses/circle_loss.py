@@ -54,7 +54,7 @@ class CircleLoss(MetricLoss):
 
     >>> loss = CircleLoss(gamma=2.0, margin=0.5)
     >>> round(float(loss([0, 0, 1], [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])), 4)
-    1.4757
+    1.5073
 
     Reference:
         Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity

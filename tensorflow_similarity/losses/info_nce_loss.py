@@ -141,7 +141,7 @@ class InfoNCELoss(TrainedLoss):
         start = keras.initializers.Constant(-math.log(self.temperature))
         self.add_weight("log_scale", (), start, constraint=self._bounded)
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         query_embeddings: Any,
         key_embeddings: Any,
