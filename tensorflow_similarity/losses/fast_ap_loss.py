@@ -91,9 +91,11 @@ class FastAPLoss(MetricLoss):
         kind = ops.where(pairs.positives, 1.0, ops.where(pairs.negatives, -1.0, 0.0))
         counts = _histograms(self.num_bins)(places, ops.cast(kind, places.dtype))
         positives, negatives = counts[:, :, 0], counts[:, :, 1]
-        positives_up_to = ops.cumsum(positives, axis=1)
-        negatives_up_to = ops.cumsum(negatives, axis=1)
-        up_to = positives_up_to + negatives_up_to
+        # Not `ops.cumsum`: on torch it rounds float64 to float32 (Keras 3.15).
+        bins = ops.arange(self.num_bins + 1, dtype="int32")
+        sum_up_to = ops.cast(bins[:, None] <= bins[None, :], places.dtype)
+        negatives_up_to = negatives @ sum_up_to
+        up_to = positives @ sum_up_to + negatives_up_to
         # 1 - sum h+ H+ / H, without the loss of digits near 0: the h+ add up to all.
         wrong = positives * negatives_up_to / ops.where(up_to > 0, up_to, 1.0)
         n_positives = ops.sum(ops.cast(pairs.positives, places.dtype), axis=1)

@@ -148,7 +148,7 @@ def _counts_before(step: Step) -> Any:
         distances = ops.stop_gradient(distances)
         kind, places = ops.stop_gradient(kind), ops.stop_gradient(places)
         positives, negatives = kind > 0, kind < 0
-        columns = ops.cast(ops.arange(ops.shape(distances)[1]), "int32")[None, :]
+        columns = ops.arange(ops.shape(distances)[1], dtype="int32")[None, :]
         numbers = ops.cast(places, "int32")
         limits = ops.take_along_axis(distances, ops.where(numbers < 0, 0, numbers), 1)
         slots = ops.arange(places.shape[1], dtype="int32")
