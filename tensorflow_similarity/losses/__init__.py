@@ -1,11 +1,11 @@
 """Losses on embeddings. One loss a file; `MetricLoss` is the contract."""
 
-from tensorflow_similarity.losses.arcface_loss import ArcFaceLoss
+from tensorflow_similarity.losses.arc_face_loss import ArcFaceLoss
 from tensorflow_similarity.losses.circle_loss import CircleLoss
 from tensorflow_similarity.losses.class_loss import Classes, ClassLoss
 from tensorflow_similarity.losses.contrastive_loss import ContrastiveLoss
+from tensorflow_similarity.losses.cos_face_loss import CosFaceLoss
 from tensorflow_similarity.losses.cosent_loss import CoSENTLoss
-from tensorflow_similarity.losses.cosface_loss import CosFaceLoss
 from tensorflow_similarity.losses.fast_ap_loss import FastAPLoss
 from tensorflow_similarity.losses.generalized_lifted_structure_loss import (
     GeneralizedLiftedStructureLoss,
@@ -16,6 +16,7 @@ from tensorflow_similarity.losses.lifted_structure_loss import (
     LiftedStructureLoss,
 )
 from tensorflow_similarity.losses.margin_loss import MarginLoss
+from tensorflow_similarity.losses.matryoshka_loss import MatryoshkaLoss
 from tensorflow_similarity.losses.metric_loss import MetricLoss
 from tensorflow_similarity.losses.multi_negatives_rank_loss import (
     MultiNegativesRankLoss,
@@ -40,7 +41,7 @@ from tensorflow_similarity.losses.soft_nearest_neighbor_loss import (
     SoftNearestNeighborLoss,
 )
 from tensorflow_similarity.losses.soft_triple_loss import SoftTripleLoss
-from tensorflow_similarity.losses.sub_center_arcface_loss import SubCenterArcFaceLoss
+from tensorflow_similarity.losses.sub_center_arc_face_loss import SubCenterArcFaceLoss
 from tensorflow_similarity.losses.sum_of_losses import SumOfLosses
 from tensorflow_similarity.losses.sup_con_loss import SupConLoss
 from tensorflow_similarity.losses.threshold_consistent_margin_loss import (
@@ -63,6 +64,7 @@ __all__ = [
     "LiftedStructLoss",
     "LiftedStructureLoss",
     "MarginLoss",
+    "MatryoshkaLoss",
     "MetricLoss",
     "MultiNegativesRankLoss",
     "MultiSimilarityLoss",

@@ -200,7 +200,8 @@ class ClassLoss(TrainedLoss):
         """
         if self._strange_label is None:
             return
-        label = int(self._strange_label)
+        # The sum is a plain tensor, where variables of `tf.distribute` are no numbers.
+        label = int(ops.convert_to_tensor(self._strange_label) + 0)
         if label != UNKNOWN_LABEL:
             self._strange_label.assign(UNKNOWN_LABEL)
             raise self._error_of(label)

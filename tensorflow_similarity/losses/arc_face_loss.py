@@ -8,7 +8,7 @@ from keras import ops
 
 from tensorflow_similarity._core.numerics import safe_sqrt
 from tensorflow_similarity.losses.class_loss import Classes, ClassLoss
-from tensorflow_similarity.losses.cosface_loss import scale_of
+from tensorflow_similarity.losses.cos_face_loss import scale_of
 from tensorflow_similarity.types import FloatTensor
 
 

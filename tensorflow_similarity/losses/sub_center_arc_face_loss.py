@@ -5,7 +5,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from tensorflow_similarity.losses.arcface_loss import ArcFaceLoss
+from tensorflow_similarity.losses.arc_face_loss import ArcFaceLoss
 from tensorflow_similarity.losses.class_loss import Classes, as_count
 from tensorflow_similarity.types import FloatTensor
 
