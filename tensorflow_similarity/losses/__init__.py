@@ -28,6 +28,7 @@ from tensorflow_similarity.losses.normalized_softmax_loss import NormalizedSoftm
 from tensorflow_similarity.losses.nt_xent_loss import NTXentLoss
 from tensorflow_similarity.losses.pairs import Pairs, make_pairs
 from tensorflow_similarity.losses.pn_loss import PNLoss
+from tensorflow_similarity.losses.preset import Preset, presets
 from tensorflow_similarity.losses.proxy_anchor_loss import ProxyAnchorLoss
 from tensorflow_similarity.losses.proxy_nca_loss import ProxyNCALoss
 from tensorflow_similarity.losses.recall_at_k_surrogate_loss import (
@@ -74,6 +75,7 @@ __all__ = [
     "NormalizedSoftmaxLoss",
     "PNLoss",
     "Pairs",
+    "Preset",
     "ProxyAnchorLoss",
     "ProxyNCALoss",
     "ROADMAPLoss",
@@ -91,4 +93,5 @@ __all__ = [
     "TripletLoss",
     "TripletMarginLoss",
     "make_pairs",
+    "presets",
 ]

@@ -17,6 +17,7 @@ from tensorflow_similarity.losses.pairs import (
     make_pairs,
     to_targets,
 )
+from tensorflow_similarity.losses.preset import arguments_of
 from tensorflow_similarity.miners import Miner
 from tensorflow_similarity.types import FloatTensor, Tensor
 
@@ -196,6 +197,23 @@ class MetricLoss(keras.losses.Loss):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The loss that `get_config` described."""
         return cls(**config)
+
+    @classmethod
+    def from_preset(cls, preset: str, /, **kwargs: Any) -> Self:
+        """The loss with hyper-parameters that others tuned or published.
+
+        `losses.presets()` lists them with their sources. Values tuned on other data
+        are a better start than defaults, not an end.
+
+        Args:
+            preset: str, such as "cub", "cars" or "sop", of the data they were tuned
+                on.
+            **kwargs: further arguments of the constructor; they win over the preset's.
+
+        Raises:
+            ValueError: if this loss has no such preset.
+        """
+        return cls(**{**arguments_of(cls, preset), **kwargs})
 
 
 def _standardize_reduction(reduction: Any) -> str | None:

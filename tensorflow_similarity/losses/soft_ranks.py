@@ -170,7 +170,7 @@ def _counts_before(step: Step) -> Any:
                     before,
                 )
                 for mask, before in zip((positives, negatives), so_far, strict=True)
-            )  # type: ignore[return-value]
+            )
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, ...]:
             # Keras 3.15: torch passes the arguments and `upstream=`, the others one.
