@@ -8,7 +8,7 @@ from keras import ops
 from tensorflow_similarity._core.concrete import concrete
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.pair_means import at_least_one, count
-from tensorflow_similarity.losses.pairs import Pairs
+from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, Pairs
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
 from tensorflow_similarity.types import BoolTensor, FloatTensor
 
@@ -59,7 +59,8 @@ class MarginLoss(TrainedLoss):
     Raises:
         ValueError: for a number out of range; for `nu` or `num_classes` without
             `learn_beta`; for `num_classes` with targets that have no class ids. On a
-            call, for a class id of `num_classes` or more, where ids can be read.
+            call, for a class id of `num_classes` or more; within a graph, where nothing
+            can be raised, such a row is no anchor.
 
     Example:
 
@@ -122,6 +123,8 @@ class MarginLoss(TrainedLoss):
         self.add_weight("beta", (self.num_classes or 1,), start)
 
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, BoolTensor]:
+        if self.num_classes is not None:
+            pairs = self._with_classes(pairs, self.num_classes)
         d = pairs.distances
         beta = self._boundaries(pairs)
         l_positive = ops.where(pairs.positives, ops.relu(self.alpha + d - beta), 0.0)
@@ -136,26 +139,34 @@ class MarginLoss(TrainedLoss):
 
     def _boundaries(self, pairs: Pairs) -> FloatTensor:
         """The boundary of each anchor, (n_queries, 1)."""
-        constant = ops.zeros_like(pairs.distances[:, :1]) + self.beta
+        column = ops.zeros_like(pairs.distances[:, :1])
         if not self.learn_beta:
-            return constant
-        beta = ops.cast(self.weight("beta"), pairs.distances.dtype)
+            return column + self.beta
+        beta = ops.cast(self.weight("beta"), column.dtype)
         if self.num_classes is None:
-            return ops.zeros_like(constant) + beta
-        self._check_labels(pairs.query_labels)
-        # Label -1 has no pair, so that its boundary does not matter.
+            return column + beta
         rows = ops.clip(pairs.query_labels, 0, self.num_classes - 1)
         return ops.take(beta, rows)[:, None]
 
-    def _check_labels(self, labels: Any) -> None:
+    def _with_classes(self, pairs: Pairs, num_classes: int) -> Pairs:
+        """The pairs whose anchor has a boundary; raises for others where it can."""
+        labels: Any = pairs.query_labels
         values = concrete(labels)
-        if values is not None and (values >= self.num_classes).any():
-            raise ValueError(
-                f"The loss {self.name!r} was made for num_classes={self.num_classes}, "
-                f"so `y_true` must be below that. Received: a label {values.max()}. "
-                "Give a larger `num_classes`, or number the classes from 0 by "
-                "`numpy.unique(labels, return_inverse=True)`."
-            )
+        if values is not None:
+            strange = values[(values < UNKNOWN_LABEL) | (values >= num_classes)]
+            if strange.size:
+                raise ValueError(
+                    f"The loss {self.name!r} was made for "
+                    f"num_classes={num_classes}, so `y_true` must be from 0 to "
+                    f"{num_classes - 1}, or {UNKNOWN_LABEL} if unknown. Received: "
+                    f"a label {strange.max()}. Give a larger `num_classes`, or number "
+                    "the classes from 0 by `numpy.unique(labels, return_inverse=True)`."
+                )
+        known = ops.logical_and(labels >= 0, labels < num_classes)[:, None]
+        return pairs.kept(
+            ops.logical_and(pairs.positives, known),
+            ops.logical_and(pairs.negatives, known),
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

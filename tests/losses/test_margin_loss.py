@@ -6,7 +6,7 @@ import pytest
 
 from tensorflow_similarity.losses import MarginLoss
 from tensorflow_similarity.models import SimilarityModel
-from tests.gradients import evaluate, to_numpy
+from tests.gradients import compiled, evaluate, to_numpy
 
 pytestmark = [
     pytest.mark.backend_smoke,
@@ -67,6 +67,13 @@ def test_label_beyond_num_classes_is_named():
     loss.build(1)
     with pytest.raises(ValueError, match=r"num_classes=2.*Received: a label 5"):
         loss(np.array([0, 0, 5]), LINE)
+
+
+def test_row_beyond_num_classes_is_no_anchor_in_a_graph():
+    loss = MarginLoss(learn_beta=True, num_classes=2, beta=1.5, reduction=None)
+    loss.build(1)
+    values = evaluate(compiled(lambda x, y: loss(y, x)), LINE, np.array([0, 0, 5]))
+    assert (values[:2] > 0).all() and values[2] == 0
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_config_round_trip_through_json():
 def test_weights_of_parts_are_trained_saved_and_loaded(tmp_path):
     inputs = keras.Input((4,))
     model = SimilarityModel(inputs, keras.layers.Dense(3)(inputs))
-    margins = [MarginLoss(learn_beta=True, beta=b, name=f"m{b}") for b in (0.5, 1.5)]
+    margins = [MarginLoss(learn_beta=True, beta=b, name="same") for b in (0.5, 1.5)]
     model.compile("sgd", loss=margins[0] + TripletLoss("euclidean") + margins[1])
     before = [to_numpy(m.weight("beta")) for m in margins]
     model.fit(ROWS, LABELS, batch_size=7, verbose=0)
