@@ -149,7 +149,7 @@ def cumulative_log_sum_exp(values: Tensor, width: Any) -> Tensor:
     _, (largest, total) = ops.scan(step, (lowest, ops.zeros_like(lowest)), steps)
     within = ops.transpose(largest + ops.log(total))
     blocks = within[:, -1]
-    at = ops.arange(ops.shape(blocks)[0])
+    at = ops.arange(ops.shape(blocks)[0], dtype="int32")
     earlier = at[None, :] < at[:, None]
     before, some = masked_log_sum_exp(blocks[None, :], earlier)
     before = ops.where(some, before, lowest)[:, None]

@@ -145,10 +145,11 @@ def _runs(grades: FloatTensor) -> tuple[IntTensor, IntTensor]:
     at = ops.arange(n, dtype="int32")
     begins = ops.concatenate([ops.ones((1,), "bool"), grades[1:] > grades[:-1]])
     run = ops.cumsum(ops.cast(begins, "int32")) - 1
-    starts = ops.segment_sum(ops.where(begins, at, 0), run, num_segments=n)
-    # Of a run that does not exist the start is 0: then this one goes to the end.
-    following = ops.take(ops.concatenate([starts, ops.zeros((1,), "int32")]), run + 1)
-    return ops.take(starts, run), ops.where(following > 0, following, n)
+    # Where each run begins, the runs in order, then n. Not by `segment_sum`, which
+    # goes through float32 on torch, nor `searchsorted`, n^2 under XLA (Keras 3.15).
+    starts = ops.sort(ops.where(begins, at, n))
+    starts = ops.concatenate([starts, ops.full((1,), n, dtype=starts.dtype)])
+    return ops.take(starts, run), ops.take(starts, run + 1)
 
 
 def _masked_exp(x: FloatTensor, mask: BoolTensor) -> FloatTensor:

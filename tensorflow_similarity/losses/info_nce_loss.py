@@ -182,7 +182,10 @@ class InfoNCELoss(TrainedLoss):
     ) -> FloatTensor:
         logits = -self._scale(queries.dtype) * self.distance(queries, keys)
         n_queries, n_keys = ops.shape(logits)[0], ops.shape(logits)[1]
-        pairs = ops.equal(ops.arange(n_queries)[:, None], ops.arange(n_keys)[None, :])
+        pairs = ops.equal(
+            ops.arange(n_queries, dtype="int32")[:, None],
+            ops.arange(n_keys, dtype="int32")[None, :],
+        )
         own = _own(logits, pairs)
         negatives = back = ops.logical_not(pairs)
         if self.false_negative_margin is not None:
