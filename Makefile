@@ -21,8 +21,8 @@ help:  ## List the targets.
 demo: $(VENV)/.installed  ## Train, index, look up, draw, save and reload, on digits.
 	$(BIN)/python examples/hello_world.py --out out/hello_world
 
-test: $(VENV)/.installed-dev  ## Run the tests.
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-dev  ## Run the tests, on up to four cores.
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 slow: $(VENV)/.installed-dev  ## Run the tests that `make test` leaves out.
 	$(BIN)/python -m pytest -m slow $(ARGS)

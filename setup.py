@@ -42,6 +42,7 @@ EXTRAS = {
     "docs": DOCS,
     "dev": [
         "pytest>=8.3",
+        "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         # The second backend, small enough for every run; torch is tested in CI.
         "jax>=0.5",

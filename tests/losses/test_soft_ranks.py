@@ -61,7 +61,7 @@ def test_more_places_than_positives_change_nothing(loss):
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
-@pytest.mark.parametrize("loss", [losses.SmoothAPLoss()], ids=repr)
+@pytest.mark.parametrize("loss", [losses.SmoothAPLoss()], ids=["smooth_ap"])
 def test_a_compiled_loss_serves_batches_of_other_classes(loss):
     x = np.random.default_rng(3).normal(size=(12, 4)).astype("float32")
     run = compiled(lambda y, t: loss(y, t))

@@ -281,7 +281,7 @@ def test_frames_and_columns_are_kept_by_row():
         (np.array([object()], object), "a object"),
         (np.zeros(1, [("a", "i4")]), "an array of dtype"),
     ],
-    ids=repr,
+    ids=range(8),
 )
 def test_what_cannot_be_kept_is_refused_by_its_type(item, named):
     store = MemoryStore()
