@@ -303,7 +303,7 @@ def test_what_cannot_be_kept_is_refused_by_its_type(item, named):
         (7, TypeError, "a int"),
         (iter([1, 2]), TypeError, "a list_iterator"),
     ],
-    ids=repr,
+    ids=range(8),
 )
 def test_data_of_another_length_or_kind_are_refused(data, error, message):
     store = MemoryStore()
