@@ -49,10 +49,10 @@ def presets(loss: Any = None) -> list[Preset]:
 
     Example:
 
-    >>> [preset.name for preset in presets("FastAPLoss")]
-    ['cub', 'cars', 'sop', 'cub_batch_256']
-    >>> presets("FastAPLoss")[0].arguments
-    {'num_bins': 17}
+    >>> for preset in presets("CircleLoss"):
+    ...     print(preset.name, preset.arguments)
+    faces {'margin': 0.25, 'gamma': 256.0}
+    reid {'margin': 0.25, 'gamma': 128.0}
     """
     name = _name_of(loss) if isinstance(loss, type) else loss
     return [preset for preset in _PRESETS if name in (None, preset.loss)]
