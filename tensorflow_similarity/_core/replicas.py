@@ -12,6 +12,15 @@ from keras import ops
 from tensorflow_similarity.types import Tensor
 
 
+def has_strategy() -> bool:
+    """Whether the code runs under a `tf.distribute` strategy, in a replica or not."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.has_strategy())
+
+
 def n_replicas() -> int:
     """How many replicas share the running step; 1 outside a replica's own code."""
     context = _context()

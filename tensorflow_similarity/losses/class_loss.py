@@ -23,8 +23,9 @@ class Classes:
 
     Args:
         embeddings: float, shape (batch, dim), each row of length 1 or 0.
-        vectors: float, shape (num_classes * vectors_per_class, dim), each of length 1
-            or 0, class by class. Also called proxies, centres, class weights.
+        vectors: float, shape (vectors_per_class * num_classes, dim), each of length 1
+            or 0: the first of every class, then the second of every class, and so on.
+            Also called proxies, centres, class weights.
         labels: int, shape (batch,); 0 where the label is not known.
         known: bool, shape (batch,): whether the label is that of a class.
         own: bool, shape (batch, num_classes): the class of each row; nothing in a row
@@ -41,6 +42,14 @@ class Classes:
     def cosines(self) -> FloatTensor:
         """Of each row and each vector, shape (batch, number of vectors)."""
         return inner_products(self.embeddings, self.vectors)
+
+    @property
+    def cosines_by_class(self) -> FloatTensor:
+        """The same, shape (batch, vectors_per_class, num_classes)."""
+        # Reducing the middle axis is several times as fast as the last, which is short.
+        n_classes = self.own.shape[1]
+        n_each = self.vectors.shape[0] // n_classes
+        return ops.reshape(self.cosines, (-1, n_each, n_classes))
 
     def cross_entropy(self, logits: FloatTensor) -> FloatTensor:
         """-log softmax(logits) at the own class, (batch, num_classes) to (batch,)."""
@@ -121,7 +130,7 @@ class ClassLoss(TrainedLoss):
     def add_weights(self, dim: int) -> None:
         self.add_weight(
             "proxies",
-            (self.num_classes * self.vectors_per_class, dim),
+            (self.vectors_per_class * self.num_classes, dim),
             self.initializer(dim),
         )
         widest = keras.backend.standardize_dtype(
@@ -156,7 +165,7 @@ class ClassLoss(TrainedLoss):
         own = ops.where(known, labels, UNKNOWN_LABEL)[:, None] == names
         classes = Classes(
             embeddings=l2_normalize(embeddings),
-            vectors=l2_normalize(vectors),
+            vectors=_unit(vectors),
             labels=ops.where(known, labels, 0),
             known=known,
             own=own,
@@ -223,6 +232,15 @@ class ClassLoss(TrainedLoss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def _unit(vectors: FloatTensor) -> FloatTensor:
+    """Rows of length 1, 0 for a row of 0.
+
+    There are many, and none is so long or short that it needs `l2_normalize`'s care.
+    """
+    squares = ops.sum(ops.square(vectors), axis=1, keepdims=True)
+    return vectors * ops.rsqrt(ops.where(squares > 0, squares, 1.0))
 
 
 def as_count(name: str, value: Any) -> int:

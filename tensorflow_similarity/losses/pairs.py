@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tensorflow_similarity._core import replicas
+from tensorflow_similarity._core.concrete import concrete
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.types import BoolTensor, FloatTensor, IntTensor, Tensor
 
@@ -214,7 +216,9 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
             )
     targets = ops.convert_to_tensor(targets)
     dtype = keras.backend.standardize_dtype(targets.dtype)
-    if kind in ("labels", "labels_ids") and "float" in dtype:
+    # Under `tf.distribute`, Keras 3.15 traces a model with the mean of two batches.
+    is_traced_mean = replicas.has_strategy() and concrete(targets) is None
+    if kind in ("labels", "labels_ids") and "float" in dtype and not is_traced_mean:
         raise TypeError(
             "`y_true` must be integers: class ids beyond 2**24 are no longer apart as "
             f"float32. Received: dtype {dtype}. Cast where the labels come from, as in "

@@ -14,6 +14,9 @@ from tensorflow_similarity.losses.class_loss import (
 )
 from tensorflow_similarity.types import FloatTensor
 
+# Cosines are bounded: exp(cosine / gamma) up to here stays far from float32's limits.
+_PLAIN_EXPONENT = 40.0
+
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
 class SoftTripleLoss(ClassLoss):
@@ -85,12 +88,13 @@ class SoftTripleLoss(ClassLoss):
         self.tau = tau
 
     def compute_classes(self, classes: Classes) -> FloatTensor:
-        similarities = classes.cosines
-        if self.centers_per_class > 1:
-            shape = (-1, self.num_classes, self.centers_per_class)
-            cosines = ops.reshape(similarities, shape)
-            shares = ops.softmax(cosines / self.gamma, axis=2)
-            similarities = ops.sum(shares * cosines, axis=2)
+        cosines = classes.cosines_by_class
+        exponents = cosines / self.gamma
+        if 1.0 / self.gamma > _PLAIN_EXPONENT:
+            largest = ops.max(exponents, axis=1, keepdims=True)
+            exponents = exponents - ops.stop_gradient(largest)
+        shares = ops.exp(exponents)
+        similarities = ops.sum(shares * cosines, axis=1) / ops.sum(shares, axis=1)
         own = ops.cast(classes.own, similarities.dtype)
         logits = self.scale * (similarities - self.margin * own)
         return classes.cross_entropy(logits) + self._spread(classes.vectors)
@@ -100,7 +104,8 @@ class SoftTripleLoss(ClassLoss):
         n = self.centers_per_class
         if n == 1 or self.tau == 0:
             return ops.zeros((), dtype=vectors.dtype)
-        centers = ops.reshape(vectors, (self.num_classes, n, vectors.shape[1]))
+        centers = ops.reshape(vectors, (n, self.num_classes, vectors.shape[1]))
+        centers = ops.transpose(centers, (1, 0, 2))
         squared = 2.0 - 2.0 * (centers @ ops.transpose(centers, (0, 2, 1)))
         # Below its rounding noise a squared distance is 0: so is its gradient then, in
         # place of a very steep one.

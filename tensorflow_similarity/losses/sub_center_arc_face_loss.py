@@ -58,8 +58,7 @@ class SubCenterArcFaceLoss(ArcFaceLoss):
         self.vectors_per_class = self.sub_centers
 
     def class_cosines(self, classes: Classes) -> FloatTensor:
-        shape = (-1, self.num_classes, self.sub_centers)
-        return ops.max(ops.reshape(classes.cosines, shape), axis=2)
+        return ops.max(classes.cosines_by_class, axis=1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sub_centers": self.sub_centers}

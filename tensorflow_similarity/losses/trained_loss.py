@@ -131,6 +131,8 @@ class TrainedLoss(MetricLoss):
         self._built_layer()
         value = ops.convert_to_tensor(self._variables[name])
         scale = self._scales[name]
+        if scale == 1.0:
+            return value
         # The value is multiplied and the gradient is not, so that SGD and Adam alike
         # move the weight by `learning_rate_multiplier` times their step.
         return value + ops.stop_gradient((scale - 1.0) * value)

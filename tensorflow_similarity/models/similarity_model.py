@@ -24,6 +24,8 @@ class SimilarityModel(SimilarityMixin, keras.Model):
         >>> inputs = keras.Input((2,))
         >>> model = SimilarityModel(inputs, keras.layers.UnitNormalization()(inputs))
         >>> ids = model.index(np.array([[1.0, 0.0], [0.0, 1.0]]), y=[3, 7])
-        >>> [(n.label, n.rank) for n in model.single_lookup(np.array([0.1, 2.0]))]
-        [(7, 1), (3, 2)]
+        >>> for neighbour in model.single_lookup(np.array([0.1, 2.0])):
+        ...     print(neighbour.rank, neighbour.label)
+        1 7
+        2 3
     """

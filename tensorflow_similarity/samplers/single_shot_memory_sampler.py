@@ -43,7 +43,8 @@ class SingleShotMemorySampler(Sampler):
     ...     return np.concatenate([x, -x]), np.concatenate([y, y])
     >>> x = np.ones((5, 3))
     >>> sampler = SingleShotMemorySampler(x, twice, examples_per_batch=4, seed=1)
-    >>> sampler[0][0].shape
+    >>> pictures, labels = sampler[0]
+    >>> pictures.shape
     (8, 3)
     """
 

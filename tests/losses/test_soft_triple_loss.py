@@ -29,7 +29,7 @@ def test_one_centre_a_class_is_cosface():
 
 def test_similarity_is_a_softened_maximum():
     # Cosines to the own centres 1 and 0, to those of the other class -1 and 0.
-    proxies = [[1, 0], [0, 1], [-1, 0], [0, -1]]
+    proxies = [[1, 0], [-1, 0], [0, 1], [0, -1]]
     loss = SoftTripleLoss(2, 2, scale=3.0, gamma=0.5, margin=0.1, tau=0.0)
     value = value_of(loss, [0], [[2.0, 0.0]], proxies)
     own = 1 / (1 + math.exp(-2))
@@ -54,8 +54,8 @@ def test_coinciding_centres_have_a_finite_gradient(monkeypatch):
         return loss(np.array([0, 1, 0]), ROWS)
 
     for turned in (0.0, 1e-7, 1e-4):
-        centers = np.array([[1, 0.3], [1, 0.3 + turned], [0.7, 0.21]] * 2, "float32")
-        value, (gradient,) = value_and_grad(total, centers)
+        centers = np.repeat([[1, 0.3], [1, 0.3 + turned], [0.7, 0.21]], 2, axis=0)
+        value, (gradient,) = value_and_grad(total, centers.astype("float32"))
         assert np.isfinite(value) and np.abs(gradient).max() < 100
 
 

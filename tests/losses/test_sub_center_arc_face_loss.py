@@ -26,7 +26,7 @@ def test_one_vector_a_class_is_arcface():
 
 def test_only_the_nearest_vector_of_each_class_counts():
     far = [[-1.0, -0.1], [-0.1, -1.0]]
-    several = np.stack([AXES, far], axis=1).reshape(4, 2)
+    several = np.concatenate([AXES, far])
     rows = [[1.0, 0.2], [0.3, 2.0]]
     values = [
         value_of(ArcFaceLoss(2), [0, 1], rows, AXES),
@@ -35,10 +35,10 @@ def test_only_the_nearest_vector_of_each_class_counts():
     np.testing.assert_allclose(*values, rtol=1e-6)
 
 
-def test_weights_are_class_by_class():
+def test_first_vectors_of_all_classes_then_second_ones():
     loss = with_proxies(
         SubCenterArcFaceLoss(2, scale=2.0, margin=0.0, sub_centers=2),
-        [[1, 0], [0, 1], [-1, 0], [0, -1]],
+        [[1, 0], [-1, 0], [0, 1], [0, -1]],
     )
     value, _ = value_and_grad(
         lambda x: loss(np.array([0]), x), np.array([[0.0, 1.0]], "float32")

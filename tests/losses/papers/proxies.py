@@ -77,7 +77,7 @@ def sub_center_arcface(
         cosines = [
             _larger(
                 [
-                    _angle_cosine(x, proxies[c * sub_centers + k])
+                    _angle_cosine(x, proxies[k * n_classes + c])
                     for k in range(sub_centers)
                 ]
             )
@@ -137,8 +137,7 @@ def soft_triple(
     n = centers_per_class
     n_classes = len(weights["proxies"]) // n
     centers = [
-        [_unit(w) for w in weights["proxies"][c * n : (c + 1) * n]]
-        for c in range(n_classes)
+        [_unit(w) for w in weights["proxies"][c::n_classes]] for c in range(n_classes)
     ]
     spread = 0.0
     for own in centers:
@@ -211,6 +210,7 @@ PAPERS = [
         [
             {},
             {"centers_per_class": 2, "gamma": 0.5, "tau": 3.0},
+            {"centers_per_class": 3, "gamma": 0.01},
             {"centers_per_class": 1, "scale": 4.0, "margin": 0.3},
         ],
     ),
