@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tensorflow_similarity._core.numerics import masked_log1p_sum_exp
+from tensorflow_similarity._core.numerics import inner_products, masked_log1p_sum_exp
 from tensorflow_similarity.losses.class_loss import Classes, ClassLoss, check_positive
-from tensorflow_similarity.types import BoolTensor, FloatTensor
+from tensorflow_similarity.types import FloatTensor
 
 # Sums of exp up to here, over any batch, stay far from the limits of float32.
 _PLAIN_EXPONENT = 60.0
@@ -77,32 +77,29 @@ class ProxyAnchorLoss(ClassLoss):
         return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
 
     def compute_classes(self, classes: Classes) -> FloatTensor:
-        own, known = classes.own, classes.known[:, None]
-        # One class a row: its exponent is computed once a row, not once a class.
-        own_cosine = ops.sum(ops.where(own, classes.cosines, 0.0), axis=1)[:, None]
-        present = ops.any(own, axis=0)
-        pull = self._log1p_sum_exp(-own_cosine, self.margin, own)
-        push = self._log1p_sum_exp(
-            classes.cosines,
-            self.margin,
-            ops.logical_and(known, ops.logical_not(own)),
-        )
-        n_present = ops.sum(ops.cast(present, pull.dtype))
-        # A class that is absent has an empty sum, log(1 + 0).
+        own = classes.own
+        others = ops.logical_and(classes.known[:, None], ops.logical_not(own))
+        # Multiplied before the product, where it costs least.
+        scaled = inner_products(self.alpha * classes.embeddings, classes.vectors)
+        of_own = ops.sum(ops.where(own, scaled, 0.0), axis=1)
+        offset = self.alpha * self.margin
+        if self.alpha + offset > _PLAIN_EXPONENT:
+            to_own = ops.broadcast_to(of_own[:, None], ops.shape(own))
+            pull = masked_log1p_sum_exp(offset - to_own, own, axis=0)
+            push = masked_log1p_sum_exp(offset + scaled, others, axis=0)
+        else:
+            # Cosines are bounded, so no search for the largest; and a row has one own
+            # class, so its exponent is taken once, not once a class.
+            factor = math.exp(offset)
+            sums = ops.exp(-of_own)[None, :] @ ops.cast(own, scaled.dtype)
+            pull = ops.log1p(factor * sums[0])
+            terms = ops.where(others, ops.exp(scaled), 0.0)
+            push = ops.log1p(factor * ops.sum(terms, axis=0))
+        # A class without rows has an empty sum: log(1 + 0).
+        n_present = ops.sum(ops.cast(ops.any(own, axis=0), scaled.dtype))
         total = ops.sum(pull) / ops.where(n_present > 0, n_present, 1.0)
         total = total + ops.sum(push) / self.num_classes
         return ops.broadcast_to(total, ops.shape(classes.labels))
-
-    def _log1p_sum_exp(
-        self, values: FloatTensor, offset: float, mask: BoolTensor
-    ) -> FloatTensor:
-        """log(1 + sum of exp(alpha * (values + offset)) down each column's mask)."""
-        if self.alpha * (1.0 + offset) > _PLAIN_EXPONENT:
-            values = ops.broadcast_to(values, ops.shape(mask))
-            return masked_log1p_sum_exp(self.alpha * (values + offset), mask, axis=0)
-        # Cosines are bounded: without the search for the largest this is one pass.
-        terms = ops.where(mask, ops.exp(self.alpha * values), 0.0)
-        return ops.log1p(math.exp(self.alpha * offset) * ops.sum(terms, axis=0))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "alpha": self.alpha}
