@@ -37,8 +37,9 @@ def largest_of(dtype: Any) -> float:
 def safe_sqrt(x: Tensor) -> Tensor:
     """Square root whose gradient at 0 is 0 in place of infinity; x <= 0 gives 0."""
     # `where` outside alone would still send NaN back through the square root.
-    positive = x > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
+    # NaN is not below 0, and stays NaN.
+    zero = x <= 0
+    return ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, x)))
 
 
 def l2_normalize(x: Tensor, axis: int = -1) -> Tensor:
@@ -81,7 +82,7 @@ def pairwise_squared(query: Tensor, key: Tensor) -> Tensor:
     squared = lengths - 2.0 * inner_products(query, key)
     # A sum of `dim` rounded products errs by about sqrt(dim) / 2 spacings.
     noise = epsilon_of(query.dtype) * max(4.0, query.shape[1] ** 0.5 / 2.0)
-    return ops.where(squared > noise * lengths, squared, 0.0)
+    return ops.where(squared <= noise * lengths, 0.0, squared)
 
 
 def masked_max(values: Tensor, mask: Tensor, axis: int = 1) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from tensorflow_similarity import distances
-from tensorflow_similarity._core.concrete import concrete, is_state
 from tensorflow_similarity._core.numerics import inner_products, l2_normalize
+from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, Pairs
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
 from tensorflow_similarity.types import BoolTensor, FloatTensor, IntTensor, Tensor
@@ -58,7 +57,7 @@ class Classes:
         )
 
 
-class ClassLoss(TrainedLoss):
+class ClassLoss(LabelNote, TrainedLoss):
     """Compares each row with trained vectors of the classes, by their cosine.
 
     Where pair losses compare the rows of a batch with each other, here each class has
@@ -111,7 +110,6 @@ class ClassLoss(TrainedLoss):
                 f"{type(self).__name__} compares rows with classes and has no pairs to "
                 f"mine. Received: miner={kwargs['miner']!r}."
             )
-        self._strange_label: Any = None
 
     def compute_classes(self, classes: Classes) -> FloatTensor:
         """One value a row, shape (batch,); rows that are not known do not count."""
@@ -133,18 +131,7 @@ class ClassLoss(TrainedLoss):
             (self.vectors_per_class * self.num_classes, dim),
             self.initializer(dim),
         )
-        widest = keras.backend.standardize_dtype(
-            ops.convert_to_tensor(np.zeros((), "int64")).dtype
-        )
-        self._strange_label = self._built_layer().add_weight(
-            name="strange_label",
-            shape=(),
-            dtype=widest,
-            initializer=keras.initializers.Constant(UNKNOWN_LABEL),
-            trainable=False,
-            # Every replica sees the labels of all.
-            aggregation="only_first_replica",
-        )
+        self.add_label_note()
 
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, Tensor]:
         return self._compared(pairs.query_labels, pairs.query_embeddings)
@@ -159,7 +146,7 @@ class ClassLoss(TrainedLoss):
         self, labels: IntTensor, embeddings: FloatTensor
     ) -> tuple[FloatTensor, FloatTensor]:
         vectors = ops.cast(self.weight("proxies"), embeddings.dtype)
-        self._note(labels)
+        self.note(labels)
         known = ops.logical_and(labels >= 0, labels < self.num_classes)
         names = ops.arange(self.num_classes, dtype=labels.dtype)[None, :]
         own = ops.where(known, labels, UNKNOWN_LABEL)[:, None] == names
@@ -173,62 +160,6 @@ class ClassLoss(TrainedLoss):
         values = self.compute_classes(classes)
         weights = ops.cast(known, values.dtype)
         return ops.where(known, values, 0.0), weights
-
-    # Labels that are no class.
-
-    def _note(self, labels: IntTensor) -> None:
-        """Raises for a label that is no class, or remembers it where that cannot be."""
-        values = concrete(labels)
-        if values is not None:
-            strange = values[(values < UNKNOWN_LABEL) | (values >= self.num_classes)]
-            if strange.size:
-                raise self._error_of(strange.max())
-            return
-        noted = self._strange_label
-        if not is_state(noted):
-            return
-        labels = ops.cast(labels, noted.dtype)
-        largest, smallest = ops.max(labels), ops.min(labels)
-        found = ops.where(
-            largest >= self.num_classes,
-            largest,
-            ops.where(smallest < UNKNOWN_LABEL, smallest, UNKNOWN_LABEL),
-        )
-        before = ops.convert_to_tensor(noted)
-        news = ops.logical_and(
-            found != UNKNOWN_LABEL,
-            ops.logical_or(before == UNKNOWN_LABEL, found > before),
-        )
-        noted.assign(ops.where(news, found, before))
-
-    def check_labels(self) -> None:
-        """Raises for a label that graphs have met and that is no class, once.
-
-        Raises:
-            ValueError: naming the largest such label.
-        """
-        if self._strange_label is None:
-            return
-        # The sum is a plain tensor, where variables of `tf.distribute` are no numbers.
-        label = int(ops.convert_to_tensor(self._strange_label) + 0)
-        if label != UNKNOWN_LABEL:
-            self._strange_label.assign(UNKNOWN_LABEL)
-            raise self._error_of(label)
-
-    def _error_of(self, label: Any) -> ValueError:
-        if label < 0:
-            cure = f"Only {UNKNOWN_LABEL} says that the class of a row is unknown."
-        else:
-            cure = (
-                f"Make the loss with `num_classes` of at least {int(label) + 1}, or "
-                "number the classes from 0 by `numpy.unique(labels, "
-                "return_inverse=True)`. A row of an unknown class has the label -1."
-            )
-        return ValueError(
-            f"The loss {self.name!r} was made for num_classes={self.num_classes}, so "
-            f"`y_true` must be from 0 to {self.num_classes - 1}. Received: a label "
-            f"{int(label)}. {cure}"
-        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,20 +1,21 @@
 """Margin loss with a learnable boundary."""
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from tensorflow_similarity._core.concrete import concrete
 from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.losses.pair_means import at_least_one, count
-from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, Pairs
+from tensorflow_similarity.losses.pairs import Pairs
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
 from tensorflow_similarity.types import BoolTensor, FloatTensor
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
-class MarginLoss(TrainedLoss):
+class MarginLoss(LabelNote, TrainedLoss):
     """Keeps positives nearer than a boundary and negatives farther, by a margin.
 
     loss = sum over active pairs of l / number of active pairs + nu * mean_i beta_i
@@ -87,11 +88,13 @@ class MarginLoss(TrainedLoss):
         **kwargs: Any,
     ):
         super().__init__(distance=distance, name=name, **kwargs)
-        if not (alpha >= 0 and nu >= 0):
+        if not (0 <= alpha < math.inf and 0 <= nu < math.inf):
             raise ValueError(
                 "`alpha` and `nu` must be at least 0. Received: "
                 f"alpha={alpha!r}, nu={nu!r}."
             )
+        if not math.isfinite(beta):
+            raise ValueError(f"`beta` must be finite. Received: beta={beta!r}.")
         if not learn_beta and (nu or num_classes is not None):
             raise ValueError(
                 "`nu` and `num_classes` are for boundaries that are learned: give "
@@ -121,6 +124,8 @@ class MarginLoss(TrainedLoss):
     def add_weights(self, dim: int) -> None:
         start = keras.initializers.Constant(self.beta)
         self.add_weight("beta", (self.num_classes or 1,), start)
+        if self.num_classes is not None:
+            self.add_label_note()
 
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, BoolTensor]:
         if self.num_classes is not None:
@@ -151,17 +156,7 @@ class MarginLoss(TrainedLoss):
     def _with_classes(self, pairs: Pairs, num_classes: int) -> Pairs:
         """The pairs whose anchor has a boundary; raises for others where it can."""
         labels: Any = pairs.query_labels
-        values = concrete(labels)
-        if values is not None:
-            strange = values[(values < UNKNOWN_LABEL) | (values >= num_classes)]
-            if strange.size:
-                raise ValueError(
-                    f"The loss {self.name!r} was made for "
-                    f"num_classes={num_classes}, so `y_true` must be from 0 to "
-                    f"{num_classes - 1}, or {UNKNOWN_LABEL} if unknown. Received: "
-                    f"a label {strange.max()}. Give a larger `num_classes`, or number "
-                    "the classes from 0 by `numpy.unique(labels, return_inverse=True)`."
-                )
+        self.note(labels)
         known = ops.logical_and(labels >= 0, labels < num_classes)[:, None]
         return pairs.kept(
             ops.logical_and(pairs.positives, known),

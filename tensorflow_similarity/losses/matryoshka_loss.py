@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tensorflow_similarity._core.numerics import to_float
+from tensorflow_similarity._core.numerics import l2_normalize, to_float
 from tensorflow_similarity.losses.info_nce_loss import InfoNCELoss
 from tensorflow_similarity.losses.metric_loss import MetricLoss
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
@@ -19,10 +19,10 @@ class MatryoshkaLoss(MetricLoss):
 
     loss = sum_m weight_m * loss_m(y_true, y_pred[:, :m])
 
-    Afterwards embeddings may be cut to any of the widths, to be searched faster. The
-    cosine distance looks at directions only, so each cut counts as normalised anew; by
-    another distance cut embeddings are shorter ones, and must be normalised after the
-    cut, not before, to compare.
+    Afterwards embeddings may be cut to any of the widths, to be searched faster. Each
+    cut is normalised to length 1 before its loss sees it, as in the paper. The cosine
+    distance looks at directions only and needs no more; to compare cuts by another
+    distance, normalise them after cutting.
 
     Every width has a copy of the loss. One with weights of its own, as of classes, has
     them for each width, trained and saved with the model.
@@ -34,6 +34,8 @@ class MatryoshkaLoss(MetricLoss):
             them only if it is listed. The paper halves it down, as 512, 256, ..., 16.
         weights: list of float of at least 0, one a width. Defaults to None: 1 for each,
             as in the paper.
+        normalize: bool. Whether cuts get length 1. Defaults to True. False is for a
+            loss by lengths, whose cuts are to be compared as they are.
         name: str. Defaults to None: made from the name of the class.
 
     Call arguments:
@@ -68,6 +70,7 @@ class MatryoshkaLoss(MetricLoss):
         loss: MetricLoss | dict[str, Any],
         dims: Sequence[int],
         weights: Sequence[float] | None = None,
+        normalize: bool = True,
         name: str | None = None,
     ):
         if isinstance(loss, dict):
@@ -104,6 +107,7 @@ class MatryoshkaLoss(MetricLoss):
         self.loss = loss
         self.dims = widths
         self.weights = [float(weight) for weight in weights]
+        self.normalize = bool(normalize)
         self._copies = [_copy(loss, width) for width in widths]
 
     def __call__(
@@ -128,13 +132,19 @@ class MatryoshkaLoss(MetricLoss):
             ]
         )
 
-    def _cuts(self, y_true: Any, y_pred: Any) -> list[tuple[Any, FloatTensor]]:
+    def _cuts(self, y_true: Any, y_pred: Any) -> list[tuple[Any, ...]]:
         """What each copy is called with."""
         embeddings = self._checked(to_float(y_pred))
         if isinstance(self.loss, InfoNCELoss):
             queries = self._checked(to_float(y_true))
-            return [(queries[:, :m], embeddings[:, :m]) for m in self.dims]
-        return [(y_true, embeddings[:, :m]) for m in self.dims]
+            return [
+                (self._cut(queries, m), self._cut(embeddings, m)) for m in self.dims
+            ]
+        return [(y_true, self._cut(embeddings, m)) for m in self.dims]
+
+    def _cut(self, embeddings: FloatTensor, width: int) -> FloatTensor:
+        cut = embeddings[:, :width]
+        return l2_normalize(cut) if self.normalize else cut
 
     def _checked(self, embeddings: FloatTensor) -> FloatTensor:
         if len(embeddings.shape) != 2:
@@ -172,6 +182,7 @@ class MatryoshkaLoss(MetricLoss):
             "loss": keras.saving.serialize_keras_object(self.loss),
             "dims": list(self.dims),
             "weights": list(self.weights),
+            "normalize": self.normalize,
         }
 
 

@@ -131,7 +131,10 @@ class MetricLoss(keras.losses.Loss):
                     (sample_weight,) = replicas.gather(sample_weight)
 
             values, weights = self._values_and_weights(targets, embeddings)
-            return self._reduced(values, weights, sample_weight, n_rows)
+            loss = self._reduced(values, weights, sample_weight, n_rows)
+            # Comparisons, as of miners and ranks, take NaN for far away: a run that
+            # has diverged must not look like one that has learned all.
+            return ops.where(ops.any(ops.isnan(embeddings)), float("nan"), loss)
 
     def _reduced(
         self,

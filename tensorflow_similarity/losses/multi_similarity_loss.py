@@ -1,5 +1,6 @@
 """Multi-similarity loss."""
 
+import math
 from typing import Any
 
 import keras
@@ -41,7 +42,8 @@ class MultiSimilarityLoss(MetricLoss):
         center: float. The distance at which the similarity is 0. Defaults to 1.0, that
             of the cosine distance.
         name: str. Defaults to "multisim_loss".
-        **kwargs: `targets` and `reduction` of `MetricLoss`.
+        **kwargs: `targets`, `reduction` and `miner` of `MetricLoss`; a miner chooses
+            before the loss's own mining does.
 
     Call arguments:
         y_true: integer class ids, shape (batch,) or (batch, 1), or as `targets` says.
@@ -77,6 +79,11 @@ class MultiSimilarityLoss(MetricLoss):
         **kwargs: Any,
     ):
         super().__init__(distance=distance, name=name, **kwargs)
+        if not all(math.isfinite(number) for number in (epsilon, lmda, center)):
+            raise ValueError(
+                "`epsilon`, `lmda` and `center` must be finite. Received: "
+                f"epsilon={epsilon!r}, lmda={lmda!r}, center={center!r}."
+            )
         if not (alpha > 0 and beta > 0):
             raise ValueError(
                 "`alpha` and `beta` must be above 0. Received: "

@@ -23,7 +23,8 @@ class SumOfLosses(MetricLoss):
 
     Args:
         losses: list of `MetricLoss`, or of their serialized dicts. They must agree in
-            `distance`, by which a model indexes, and in `targets`.
+            `targets`. Each compares by its own distance; that of the first is the
+            sum's, by which a model indexes.
         weights: list of float of at least 0, one a loss. Defaults to None: 1 for each.
         name: str. Defaults to None: made from the name of the class.
 
@@ -36,7 +37,7 @@ class SumOfLosses(MetricLoss):
         The loss, scalar, or of shape (batch,) if the losses have no reduction.
 
     Raises:
-        ValueError: without any loss; if the losses differ in distance or targets, or
+        ValueError: without any loss; if the losses differ in targets, or
             only some have a reduction; for weights that do not fit.
         TypeError: if one is not a `MetricLoss`.
 
@@ -65,7 +66,6 @@ class SumOfLosses(MetricLoss):
             reduction=first.reduction,
             name=name,
         )
-        _check_equal("distance", [part.distance.name for part in parts])
         _check_equal("targets", [part.targets for part in parts])
         if len({part.reduction is None for part in parts}) > 1:
             raise ValueError(

@@ -34,7 +34,7 @@ class TrainedLoss(MetricLoss):
 
     Args:
         learning_rate_multiplier: float > 0. Multiplies each step of these weights
-            under any optimizer, Adam included, since proxies learn well at up to 100
+            under SGD, Adam and their like, since proxies learn well at up to 100
             times the rate of the network. Defaults to 1.0. Weights are kept divided by
             it, so saved ones can be read only with the same multiplier.
         dim: int, width of the embeddings, for a model whose output shape is not known

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from tensorflow_similarity.losses import ClassLoss, MetricLoss, TrainedLoss
+from tensorflow_similarity.losses import MetricLoss, TrainedLoss
+from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models.embedding import output_names
 
 
@@ -37,7 +38,7 @@ class LabelCheck(keras.callbacks.Callback):
     Graphs cannot raise: they note such a label, and this reads the note.
     """
 
-    def __init__(self, losses: list[ClassLoss]):
+    def __init__(self, losses: list[LabelNote]):
         super().__init__()
         self.losses = losses
 

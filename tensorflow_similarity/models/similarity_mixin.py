@@ -14,7 +14,7 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import Indexer
-from tensorflow_similarity.losses import ClassLoss
+from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models import saving
 from tensorflow_similarity.models.embedding import (
     BATCH_SIZE,
@@ -115,7 +115,7 @@ class SimilarityMixin:
         super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
         trained = attach(self, loss)
         self._similarity.labels = LabelCheck(
-            [part for part in trained if isinstance(part, ClassLoss)]
+            [part for part in trained if isinstance(part, LabelNote)]
         )
         self._similarity.settings = settings
 

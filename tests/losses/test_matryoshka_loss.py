@@ -41,15 +41,22 @@ def close(actual, expected, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize("weights", [None, [1.0, 0.25, 3.0]])
-def test_agrees_with_plain_loops_in_value_and_gradient(distance, weights, dtype):
+@pytest.mark.parametrize(
+    ("weights", "normalize"), [(None, True), ([1.0, 0.25, 3.0], False)]
+)
+def test_agrees_with_plain_loops_in_value_and_gradient(
+    distance, weights, normalize, dtype
+):
     dims, x = [5, 2, 3], rows(dtype)
-    loss = MatryoshkaLoss(MultiSimilarityLoss(distance), dims, weights)
+    inner = MultiSimilarityLoss(distance)
+    loss = MatryoshkaLoss(inner, dims, weights, normalize=normalize)
 
     def total(z):
         value = 0.0
         for m, weight in zip(dims, weights or [1.0] * 3, strict=True):
             cut = [row[:m] for row in z]
+            if normalize:
+                cut = [row / (row @ row) ** 0.5 for row in cut]
             each = reference.multi_similarity(LABELS, np.array(cut), distance)
             value = value + weight * reference.mean(each)
         return value

@@ -105,11 +105,6 @@ def test_weights_of_parts_are_trained_saved_and_loaded(tmp_path):
     [
         ([], None, "`losses` must have at least one"),
         (
-            [TripletLoss(), ContrastiveLoss("euclidean")],
-            None,
-            "same `distance`. Received: ['cosine', 'euclidean']",
-        ),
-        (
             [TripletLoss(), ContrastiveLoss(targets="multi_hot")],
             None,
             "same `targets`. Received: ['labels', 'multi_hot']",
@@ -133,3 +128,11 @@ def test_what_does_not_fit_is_refused(losses, weights, message):
 def test_another_kind_of_loss_is_refused():
     with pytest.raises(TypeError, match=r"`losses` must be .*Received: .*"):
         SumOfLosses([keras.losses.MeanSquaredError()])
+
+
+def test_each_loss_compares_by_its_own_distance_and_the_first_one_counts():
+    parts = [MarginLoss(), ThresholdConsistentMarginLoss()]
+    total = parts[0] + parts[1]
+    assert total.distance.name == "euclidean"
+    expected = sum(float(to_numpy(part(LABELS, ROWS))) for part in parts)
+    assert float(to_numpy(total(LABELS, ROWS))) == pytest.approx(expected, rel=1e-6)

@@ -10,6 +10,7 @@ from keras import layers, ops
 from tensorflow_similarity.losses import (
     ArcFaceLoss,
     CosFaceLoss,
+    MarginLoss,
     MultiSimilarityLoss,
     NormalizedSoftmaxLoss,
     ProxyAnchorLoss,
@@ -327,3 +328,12 @@ def test_the_note_is_saved_by_no_loss_config(batch):
     assert "strange" not in config
     assert set(loss.layer_weights()) == {"proxies"}
     assert len(loss.trainable_variables) == 1
+
+
+def test_fit_names_a_label_beyond_the_boundaries_of_a_margin_loss():
+    inputs = keras.Input((4,))
+    model = SimilarityModel(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("sgd", loss=MarginLoss(learn_beta=True, num_classes=2))
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    with pytest.raises(ValueError, match="num_classes=2.*a label 2"):
+        model.fit(x, np.array([0, 0, 1, 1, 2, 2]), batch_size=6, verbose=0)
