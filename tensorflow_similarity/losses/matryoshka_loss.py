@@ -132,7 +132,7 @@ class MatryoshkaLoss(MetricLoss):
             ]
         )
 
-    def _cuts(self, y_true: Any, y_pred: Any) -> list[tuple[Any, ...]]:
+    def _cuts(self, y_true: Any, y_pred: Any) -> list[tuple[Any, FloatTensor]]:
         """What each copy is called with."""
         embeddings = self._checked(to_float(y_pred))
         if isinstance(self.loss, InfoNCELoss):

@@ -159,7 +159,7 @@ def test_negatives_are_drawn_by_the_weight_of_their_distance():
     x = rows(12, dim=3, seed=8)
     labels = np.array([0, 0] + list(range(1, 11)))
     counts = np.zeros(12)
-    for seed in range(600):
+    for seed in range(150):
         miner = miners.DistanceWeightedMiner(0.5, 1.9, seed=seed)
         positives, negatives = mined(miner, x, labels)
         assert positives[0].sum() == 1 and negatives[0].sum() == 1
@@ -171,8 +171,8 @@ def test_negatives_are_drawn_by_the_weight_of_their_distance():
     chance = weights / weights.sum()
     assert 0 < (chance > 0).sum() < 10
     # Four standard deviations of a binomial count.
-    spread = np.sqrt(600 * chance * (1 - chance))
-    assert (np.abs(counts - 600 * chance) <= 4 * spread + 1e-9).all()
+    spread = np.sqrt(150 * chance * (1 - chance))
+    assert (np.abs(counts - 150 * chance) <= 4 * spread + 1e-9).all()
 
 
 def test_as_many_negatives_as_positives_none_twice_none_too_far():
