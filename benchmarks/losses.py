@@ -12,6 +12,8 @@ its peak, from Linux' own counter. `--quick` takes one small batch and no peers.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import resource
@@ -95,6 +97,9 @@ def batch_of(n, per_class):
 
 def grown_mb(step):
     """MB by which the process grows at the peak of `step()`."""
+    gc.collect()
+    # What earlier steps have freed would hide what this one takes.
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
     before = status_mb("VmRSS")
