@@ -1,0 +1,193 @@
+"""A model that trains metric losses: what `compile` and `fit` do beside Keras' own."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.losses.label_note import LabelNote
+from tensorflow_similarity.models.embedding import (
+    n_replicas,
+    output_names,
+    output_number,
+)
+from tensorflow_similarity.models.index_settings import (
+    IndexSettings,
+    declared_distance,
+)
+from tensorflow_similarity.models.loss_layers import LabelCheck, attach
+from tensorflow_similarity.models.similarity_state import SimilarityState
+from tensorflow_similarity.search import Search
+from tensorflow_similarity.stores import Store
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingMixin:
+    """Compiles, trains and evaluates, for `SimilarityMixin`."""
+
+    _similarity: SimilarityState
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *args: Any,
+        distance: str | Distance = "auto",
+        search: str | Search = "nmslib",
+        kv_store: str | Store = "memory",
+        evaluator: str = "memory",
+        embedding_output: int | str | None = None,
+        stat_buffer_size: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training as Keras does, and remembers what index to make.
+
+        Args:
+            optimizer, loss, *args, **kwargs: as `keras.Model.compile` takes them.
+            distance: by which embeddings are compared in the index. Defaults to
+                "auto": the distance that the loss trains for, cosine without a loss.
+            search: "nmslib", exact while the index is small and a graph beyond;
+                "linear", exact at any size; or a `Search`.
+            kv_store: "memory", or a `Store`.
+            evaluator: "memory"; accepted as existing programs pass it.
+            embedding_output: for a model of several outputs, the one that is indexed,
+                by number or name. Defaults to None: the first.
+            stat_buffer_size: over how many lookups the timings of `index_summary` go.
+
+        Raises:
+            ValueError: for unknown names, for `distance="auto"` with a loss that has
+                no distance, for another distance than the loss has, and for another
+                distance than the items already in the index were added by.
+        """
+        number = output_number(self, embedding_output)
+        names = output_names(self)
+        settings = IndexSettings(
+            distance=declared_distance(distance, loss, number, names),
+            search=search,
+            kv_store=kv_store,
+            evaluator=evaluator,
+            embedding_output=embedding_output,
+            stat_buffer_size=stat_buffer_size,
+        ).checked()
+        if len(names) > 1 and embedding_output is None:
+            logger.info("`embedding_output` was not given: %r is indexed.", names[0])
+        self._refuse_another_index(settings)
+        super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
+        trained = attach(self, loss)
+        self._similarity.labels = LabelCheck(
+            [part for part in trained if isinstance(part, LabelNote)]
+        )
+        self._similarity.settings = settings
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Keras' configuration with the settings of the index."""
+        # Loading builds the optimizer, and warns if it was saved with fewer variables.
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and self.built and not optimizer.built:  # type: ignore[attr-defined]
+            optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+        config: dict[str, Any] = super().get_compile_config()  # type: ignore[misc]
+        if config and self._similarity.settings is not None:
+            config = {**config, "similarity": self._similarity.settings.get_config()}
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config` says; the optimizer's slots included."""
+        settings = IndexSettings.from_config(config["similarity"])
+        config = {key: value for key, value in config.items() if key != "similarity"}
+        self.compile(**keras.saving.deserialize_keras_object(config), **vars(settings))
+        if self.optimizer is not None and self.built:  # type: ignore[attr-defined]
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+
+    # Training: what changes weights makes the index's embeddings old.
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`; a sampler goes on where the optimizer left off.
+
+        `steps_per_epoch`, if given, becomes the length of the sampler's pass. On
+        TensorFlow a sampler is read through `tf.data`, which costs half as much as
+        Keras' way with a `PyDataset`. A sampler given as `validation_data` gives the
+        same batches in every epoch.
+
+        Raises:
+            ValueError: at the end of an epoch with labels that a loss with classes does
+                not know.
+        """
+        self._similarity.weights_version += 1
+        optimizer = getattr(self, "optimizer", None)
+        if hasattr(x, "resume") and optimizer is not None:
+            x.resume(int(optimizer.iterations), kwargs.get("steps_per_epoch"))
+        if hasattr(x, "feed") and n_replicas(self) == 1 and not args:
+            feed = x.feed()
+            if feed is not x:
+                # One iteration is one pass; repeated, Keras makes one iterator in all.
+                steps = {"steps_per_epoch": x.steps_per_epoch, "shuffle": False}
+                x, kwargs = feed.repeat(), {**kwargs, **steps}
+        check = self._similarity.labels
+        if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
+            args = (*args[:4], check.among(args[4]), *args[5:])
+        else:
+            kwargs = {**kwargs, "callbacks": check.among(kwargs.get("callbacks"))}
+        with _fixed(kwargs.get("validation_data")):
+            return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`."""
+        self._similarity.weights_version += 1
+        result = super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`."""
+        result = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.test_on_batch`."""
+        result = super().test_on_batch(*args, **kwargs)  # type: ignore[misc]
+        self._similarity.labels.check()
+        return result
+
+    def set_weights(self, weights: Any) -> None:
+        """`keras.Model.set_weights`."""
+        self._similarity.weights_version += 1
+        super().set_weights(weights)  # type: ignore[misc]
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.load_weights`."""
+        self._similarity.weights_version += 1
+        super().load_weights(*args, **kwargs)  # type: ignore[misc]
+
+    def _refuse_another_index(self, settings: IndexSettings) -> None:
+        """Raises if the items in the index do not fit these settings."""
+        indexer = self._similarity.indexer
+        if indexer is None or not indexer.size():
+            self._similarity.indexer = None
+            return
+        there = (indexer.distance, output_number(self, indexer.embedding_output))
+        asked = (settings.distance, output_number(self, settings.embedding_output))
+        if there != asked:
+            raise ValueError(
+                f"The index holds {indexer.size()} items by the distance "
+                f"{there[0].name!r} from output {there[1]}, and cannot go on with "
+                f"{asked[0].name!r} from output {asked[1]}. Call "
+                "`model.reset_index()` first."
+            )
+
+
+@contextmanager
+def _fixed(validation_data: Any) -> Iterator[None]:
+    """A sampler for validation gives the same batches in every epoch meanwhile."""
+    if not hasattr(validation_data, "fixed"):
+        yield
+        return
+    before, validation_data.fixed = validation_data.fixed, True
+    try:
+        yield
+    finally:
+        validation_data.fixed = before
