@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tensorflow_similarity._core.phase import phase
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models.embedding import (
@@ -133,6 +134,24 @@ class TrainingMixin:
             kwargs = {**kwargs, "callbacks": check.among(kwargs.get("callbacks"))}
         with _fixed(kwargs.get("validation_data")):
             return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """`keras.Model.compute_loss`; its losses know whether they train."""
+        with phase(bool(training)):
+            return super().compute_loss(  # type: ignore[misc]
+                x=x,
+                y=y,
+                y_pred=y_pred,
+                sample_weight=sample_weight,
+                training=training,
+            )
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`."""
