@@ -24,6 +24,14 @@ def to_float(x: Any) -> Tensor:
     return ops.cast(x, compute_dtype(x.dtype))
 
 
+def to_floats(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Both as `to_float` makes them, of one dtype: float64 if either is."""
+    a, b = to_float(a), to_float(b)
+    if a.dtype != b.dtype:
+        a, b = ops.cast(a, "float64"), ops.cast(b, "float64")
+    return a, b
+
+
 def epsilon_of(dtype: Any) -> float:
     """Spacing of the numbers next to 1 in float32 or float64."""
     return 2.0**-52 if compute_dtype(dtype) == "float64" else 2.0**-23

@@ -11,7 +11,7 @@ from keras import ops
 from tensorflow_similarity import distances
 from tensorflow_similarity._core.numerics import inner_products, l2_normalize
 from tensorflow_similarity.losses.label_note import LabelNote
-from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, Pairs
+from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, Keys, Pairs
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
 from tensorflow_similarity.types import BoolTensor, FloatTensor, IntTensor, Tensor
 
@@ -133,11 +133,17 @@ class ClassLoss(LabelNote, TrainedLoss):
         )
         self.add_label_note()
 
+    def between(self, *args: Any, **kwargs: Any) -> FloatTensor:
+        raise ValueError(
+            f"{type(self).__name__} compares rows with classes, not with keys. Call it "
+            "on each alone, `loss(targets, embeddings)`, or take a loss on pairs."
+        )
+
     def compute(self, pairs: Pairs) -> tuple[FloatTensor, Tensor]:
         return self._compared(pairs.query_labels, pairs.query_embeddings)
 
     def _values_and_weights(
-        self, targets: Tensor, embeddings: FloatTensor
+        self, targets: Tensor, embeddings: FloatTensor, keys: Keys | None = None
     ) -> tuple[FloatTensor, FloatTensor]:
         # Without the pairs: they cost O(batch^2), and a row needs none.
         return self._compared(ops.reshape(targets, (-1,)), embeddings)

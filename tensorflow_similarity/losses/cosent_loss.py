@@ -108,7 +108,7 @@ def _ranking_loss(
 ) -> tuple[FloatTensor, BoolTensor]:
     """log(1 + sum of exp(x_q - x_p) over g_p > g_q under the mask), and if any is.
 
-    Logits, grades and mask are square.
+    Logits, grades and mask have one shape, (n_queries, n_keys).
     """
     width = ops.shape(logits)[1]
     order = ops.argsort(ops.reshape(grades, (-1,)))

@@ -11,7 +11,7 @@ from tensorflow_similarity._core.numerics import (
     inner_products,
     l2_normalize,
     masked_log_sum_exp,
-    to_float,
+    to_floats,
 )
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.metric_loss import to_anchor_weights
@@ -151,7 +151,7 @@ class InfoNCELoss(TrainedLoss):
         if self.has_weights:
             self._built_layer()
         with keras.name_scope(self.name):
-            queries, keys = _floats(query_embeddings, key_embeddings)
+            queries, keys = to_floats(query_embeddings, key_embeddings)
             _check(queries, keys, "query_embeddings", "key_embeddings")
             n_rows = ops.shape(queries)[0]
             if sample_weight is not None:
@@ -172,7 +172,13 @@ class InfoNCELoss(TrainedLoss):
 
     def call(self, query_embeddings: Any, key_embeddings: Any) -> FloatTensor:
         """Value of each pair, shape (n_queries,), before any reduction."""
-        return self._values(*_floats(query_embeddings, key_embeddings), None)
+        return self._values(*to_floats(query_embeddings, key_embeddings), None)
+
+    def between(self, *args: Any, **kwargs: Any) -> FloatTensor:
+        raise ValueError(
+            f"{type(self).__name__} knows its pairs by their rows, not by targets. "
+            "Call it: `loss(query_embeddings, key_embeddings)`."
+        )
 
     def _values(
         self,
@@ -247,7 +253,7 @@ class InfoNCELoss(TrainedLoss):
                 "`guide` must be two arrays, of the queries and of the keys. Received: "
                 f"{type(guide).__name__}."
             )
-        of_queries, of_keys = _floats(*guide)
+        of_queries, of_keys = to_floats(*guide)
         _check(of_queries, of_keys, "guide[0]", "guide[1]")
         for role, mine, theirs in (
             ("query_embeddings", of_queries, queries),
@@ -275,14 +281,6 @@ class InfoNCELoss(TrainedLoss):
         # Which rows belong together is not said by targets here.
         del config["targets"], config["miner"]
         return config
-
-
-def _floats(queries: Any, keys: Any) -> tuple[FloatTensor, FloatTensor]:
-    """Both as floats of one dtype."""
-    queries, keys = to_float(queries), to_float(keys)
-    if queries.dtype != keys.dtype:
-        queries, keys = ops.cast(queries, "float64"), ops.cast(keys, "float64")
-    return queries, keys
 
 
 def _own(matrix: FloatTensor, pairs: BoolTensor) -> FloatTensor:

@@ -31,8 +31,9 @@ class LiftedStructureLoss(MetricLoss):
     so that the mean over anchors is the loss. A positive pair neither of whose rows has
     a negative does not count; an anchor without any pair that counts leaves the mean.
 
-    With keys of their own (see `make_pairs`) the negatives of a key are among the
-    queries.
+    With keys of their own (see `between`) the negatives of a key are among the
+    queries. Rows of a memory (see `XBM`) are no anchors and bring no negatives: of a
+    pair with one, J has those of the row in the batch alone.
 
     Args:
         distance: Distance, its name or its serialized dict. Defaults to "euclidean", as
@@ -96,6 +97,11 @@ class LiftedStructureLoss(MetricLoss):
         near, some = masked_log_sum_exp(self.margin - d, negatives)
         if pairs.key_embeddings is pairs.query_embeddings:
             key_near, key_some = near, some
+        elif pairs.keys_start_with_queries:
+            # Rows of a memory are no anchors: they bring no negatives of their own.
+            n_more = ops.shape(d)[1] - ops.shape(d)[0]
+            key_near = ops.concatenate([near, ops.zeros((n_more,), near.dtype)])
+            key_some = ops.concatenate([some, ops.zeros((n_more,), "bool")])
         else:
             key_near, key_some = masked_log_sum_exp(self.margin - d, negatives, axis=0)
         joined = _log_add_exp(

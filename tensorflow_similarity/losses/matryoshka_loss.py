@@ -122,6 +122,29 @@ class MatryoshkaLoss(MetricLoss):
             ]
         )
 
+    def between(
+        self,
+        query_targets: Any,
+        query_embeddings: Any,
+        key_targets: Any,
+        key_embeddings: Any,
+        sample_weight: Any = None,
+    ) -> FloatTensor:
+        queries = self._checked(to_float(query_embeddings))
+        keys = self._checked(to_float(key_embeddings))
+        return self._added(
+            [
+                loss.between(
+                    query_targets,
+                    self._cut(queries, width),
+                    key_targets,
+                    self._cut(keys, width),
+                    sample_weight,
+                )
+                for loss, width in zip(self._copies, self.dims, strict=True)
+            ]
+        )
+
     def call(self, y_true: Tensor, y_pred: FloatTensor) -> FloatTensor:
         return self._added(
             [

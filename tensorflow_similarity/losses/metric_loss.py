@@ -7,10 +7,11 @@ from keras import ops
 
 from tensorflow_similarity import distances, miners
 from tensorflow_similarity._core import replicas
-from tensorflow_similarity._core.numerics import to_float
+from tensorflow_similarity._core.numerics import to_float, to_floats
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.pairs import (
     TARGETS,
+    Keys,
     Pairs,
     Targets,
     check_targets,
@@ -93,7 +94,7 @@ class MetricLoss(keras.losses.Loss):
         if not remove_diagonal:
             raise ValueError(
                 "`remove_diagonal` cannot be False: a row is never a pair with itself. "
-                "Compare with separate keys by `make_pairs` instead."
+                "Compare with separate keys by `between` instead."
             )
         if targets not in TARGETS:
             raise ValueError(
@@ -121,20 +122,83 @@ class MetricLoss(keras.losses.Loss):
             targets = to_targets(y_true, self.targets)
             embeddings = to_float(y_pred)
             check_targets(targets, embeddings, self.targets, "y_true", "y_pred")
-            n_rows = ops.shape(embeddings)[0]
+            return self._of_whole(targets, embeddings, None, sample_weight)
+
+    def between(
+        self,
+        query_targets: Any,
+        query_embeddings: Any,
+        key_targets: Any,
+        key_embeddings: Any,
+        sample_weight: Any = None,
+    ) -> FloatTensor:
+        """The loss of queries against keys of their own: two towers, a memory.
+
+        No key is a query: every key counts, but for those that the targets leave out.
+        Under a `tf.distribute` strategy the queries of all replicas meet the keys of
+        all.
+
+        Args:
+            query_targets: of the queries, as `targets` says; of a relation
+                (n_queries, n_keys).
+            query_embeddings: shape (n_queries, dim).
+            key_targets: of the keys; None for a relation, whose columns are the keys.
+            key_embeddings: shape (n_keys, dim).
+            sample_weight: weight of each query, shape (n_queries,) or (n_queries, 1).
+                Defaults to None: 1 for all.
+
+        Returns:
+            The loss, scalar, or of shape (n_queries,) without reduction.
+
+        Raises:
+            ValueError: for shapes that do not fit, for `key_targets` with a relation
+                or none without, and by losses that know no keys.
+            TypeError: if labels are strings.
+        """
+        with keras.name_scope(self.name):
+            queries, keys = to_floats(query_embeddings, key_embeddings)
+            query_targets = to_targets(query_targets, self.targets)
+            check_targets(
+                query_targets,
+                queries,
+                self.targets,
+                "query_targets",
+                "query_embeddings",
+            )
+            _check_keys(queries, keys)
+            if key_targets is not None:
+                key_targets = to_targets(key_targets, self.targets)
+            return self._of_whole(
+                query_targets, queries, Keys(key_targets, keys), sample_weight
+            )
+
+    def _of_whole(
+        self,
+        targets: Tensor,
+        embeddings: FloatTensor,
+        keys: Keys | None,
+        sample_weight: Any,
+    ) -> FloatTensor:
+        """The loss of the rows, and of the keys if there are, of all replicas."""
+        n_rows = ops.shape(embeddings)[0]
+        if sample_weight is not None:
+            sample_weight = to_anchor_weights(sample_weight, embeddings)
+
+        if replicas.n_replicas() > 1:
+            targets, embeddings = replicas.gather(targets, embeddings)
             if sample_weight is not None:
-                sample_weight = to_anchor_weights(sample_weight, embeddings)
+                (sample_weight,) = replicas.gather(sample_weight)
+            if keys is not None:
+                keys = keys.gathered()
 
-            if replicas.n_replicas() > 1:
-                targets, embeddings = replicas.gather(targets, embeddings)
-                if sample_weight is not None:
-                    (sample_weight,) = replicas.gather(sample_weight)
-
-            values, weights = self._values_and_weights(targets, embeddings)
-            loss = self._reduced(values, weights, sample_weight, n_rows)
-            # Comparisons, as of miners and ranks, take NaN for far away: a run that
-            # has diverged must not look like one that has learned all.
-            return ops.where(ops.any(ops.isnan(embeddings)), float("nan"), loss)
+        values, weights = self._values_and_weights(targets, embeddings, keys)
+        loss = self._reduced(values, weights, sample_weight, n_rows)
+        # Comparisons, as of miners and ranks, take NaN for far away: a run that has
+        # diverged must not look like one that has learned all.
+        diverged = ops.any(ops.isnan(embeddings))
+        if keys is not None:
+            diverged = ops.logical_or(diverged, ops.any(ops.isnan(keys.embeddings)))
+        return ops.where(diverged, float("nan"), loss)
 
     def _reduced(
         self,
@@ -158,10 +222,17 @@ class MetricLoss(keras.losses.Loss):
         return loss / n_replicas
 
     def _values_and_weights(
-        self, targets: Tensor, embeddings: FloatTensor
+        self, targets: Tensor, embeddings: FloatTensor, keys: Keys | None = None
     ) -> tuple[FloatTensor, FloatTensor]:
+        """Of each anchor, 0 and 0 without any pair; `keys` if not its own rows."""
         pairs = make_pairs(
-            targets, embeddings, distance=self.distance, kind=self.targets
+            targets,
+            embeddings,
+            distance=self.distance,
+            kind=self.targets,
+            key_targets=None if keys is None else keys.targets,
+            key_embeddings=None if keys is None else keys.embeddings,
+            keys_start_with_queries=keys is not None and keys.start_with_queries,
         )
         if self.miner is not None:
             pairs = pairs.kept(*self.miner(pairs))
@@ -246,6 +317,19 @@ def to_anchor_weights(sample_weight: Any, embeddings: FloatTensor) -> FloatTenso
             f"{tuple(embeddings.shape)}."
         )
     return ops.cast(ops.reshape(weights, (-1,)), embeddings.dtype)
+
+
+def _check_keys(queries: FloatTensor, keys: FloatTensor) -> None:
+    """Raises ValueError unless the queries can be compared with the keys."""
+    widths = [
+        rows.shape[1] if len(rows.shape) == 2 else None for rows in (queries, keys)
+    ]
+    if len(keys.shape) != 2 or (None not in widths and widths[0] != widths[1]):
+        raise ValueError(
+            "`key_embeddings` must have shape (n_keys, dim), as wide as the queries. "
+            f"Received: key_embeddings of shape {tuple(keys.shape)}, query_embeddings "
+            f"of shape {tuple(queries.shape)}."
+        )
 
 
 def _divide(total: FloatTensor, count: FloatTensor) -> FloatTensor:

@@ -28,6 +28,30 @@ _SHAPES = {
 
 
 @dataclass(frozen=True, eq=False)
+class Keys:
+    """Rows that queries are compared with, where they are not the queries.
+
+    Args:
+        targets: of the kind that the loss takes; None for a relation, whose columns
+            are the keys.
+        embeddings: float, shape (n_keys, dim).
+        start_with_queries: whether the first are the queries, row for row.
+    """
+
+    targets: Tensor | None
+    embeddings: FloatTensor
+    start_with_queries: bool = False
+
+    def gathered(self) -> "Keys":
+        """Those of all replicas, on each replica."""
+        (embeddings,) = replicas.gather(self.embeddings)
+        targets = self.targets
+        if targets is not None:
+            (targets,) = replicas.gather(targets)
+        return replace(self, targets=targets, embeddings=embeddings)
+
+
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Queries, keys and how they relate. Made by `make_pairs`.
 
@@ -47,6 +71,7 @@ class Pairs:
         distance: gives `distances`.
         relation: float, shape (n_queries, n_keys), as it was given; None for targets of
             another kind.
+        keys_start_with_queries: whether key i is query i, for every query.
     """
 
     query_embeddings: FloatTensor
@@ -58,27 +83,25 @@ class Pairs:
     negatives: BoolTensor
     distance: Distance
     relation: FloatTensor | None = None
+    keys_start_with_queries: bool = False
 
     @cached_property
     def distances(self) -> FloatTensor:
         """From each query to each key, shape (n_queries, n_keys)."""
         return self.distance(self.query_embeddings, self.key_embeddings)
 
-    @cached_property
-    def key_distances(self) -> FloatTensor:
-        """From each key to each key, shape (n_keys, n_keys)."""
+    def distances_from(self, numbers: IntTensor) -> FloatTensor:
+        """From the keys of these numbers, shape (n,), to each key: (n, n_keys)."""
         if self.key_embeddings is self.query_embeddings:
-            return self.distances
-        return self.distance(self.key_embeddings, self.key_embeddings)
+            return ops.take(self.distances, numbers, axis=0)
+        some = ops.take(self.key_embeddings, numbers, axis=0)
+        return self.distance(some, self.key_embeddings)
 
     def kept(self, positives: BoolTensor, negatives: BoolTensor) -> "Pairs":
         """The same with fewer pairs; distances that were computed stay."""
         pairs = replace(self, positives=positives, negatives=negatives)
-        vars(pairs).update(
-            (name, vars(self)[name])
-            for name in ("distances", "key_distances")
-            if name in vars(self)
-        )
+        if "distances" in vars(self):
+            vars(pairs)["distances"] = self.distances
         return pairs
 
 
@@ -90,6 +113,7 @@ def make_pairs(
     kind: Targets = "labels",
     key_targets: Any = None,
     key_embeddings: FloatTensor | None = None,
+    keys_start_with_queries: bool = False,
 ) -> Pairs:
     """The pairs of a batch with itself, or of a batch of queries with separate keys.
 
@@ -112,6 +136,9 @@ def make_pairs(
         key_targets: as above, for the keys. Defaults to None: the keys are the queries.
             Not with "relation", whose columns are the keys already.
         key_embeddings: float, shape (n_keys, dim). Defaults to None: the queries.
+        keys_start_with_queries: whether the first keys are the queries, row for row,
+            as where a memory follows the batch: key i is then no pair of query i.
+            Defaults to False: no key is a query.
 
     Raises:
         ValueError: if the shapes of targets and embeddings do not fit together, or only
@@ -138,6 +165,10 @@ def make_pairs(
     n_queries, n_keys = ops.shape(embeddings)[0], ops.shape(keys)[0]
     if within:
         self_mask = ops.eye(n_queries, dtype="bool")
+    elif keys_start_with_queries:
+        self_mask = _outer_equal(
+            ops.arange(n_queries, dtype="int32"), ops.arange(n_keys, dtype="int32")
+        )
     else:
         self_mask = ops.zeros((n_queries, n_keys), dtype="bool")
 
@@ -145,8 +176,8 @@ def make_pairs(
     if kind == "relation":
         if _differ(targets.shape[1], keys.shape[0]):
             raise ValueError(
-                'With targets="relation" `y_true` must have one column a key. '
-                f"Received: y_true of shape {tuple(targets.shape)}, keys of shape "
+                'With targets="relation" the targets must have one column a key. '
+                f"Received: targets of shape {tuple(targets.shape)}, keys of shape "
                 f"{tuple(keys.shape)}."
             )
         relation = ops.cast(targets, embeddings.dtype)
@@ -183,6 +214,7 @@ def make_pairs(
         negatives=ops.logical_and(usable, ops.logical_not(same)),
         distance=distance,
         relation=relation,
+        keys_start_with_queries=within or keys_start_with_queries,
     )
 
 

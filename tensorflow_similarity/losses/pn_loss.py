@@ -97,7 +97,7 @@ class PNLoss(TripletLoss):
             farther = ops.logical_and(negatives, d > d_ap[:, None])
             n = ops.where(ops.any(farther, axis=1), _nearest(d, farther), n)
         d_an = _at(d, n)
-        d_pn = _at(ops.take(pairs.key_distances, p, axis=0), n)
+        d_pn = _at(pairs.distances_from(p), n)
         nearer = ops.where(d_pn < d_an, d_pn, d_an)
         anchors = ops.logical_and(
             ops.any(pairs.positives, axis=1), ops.any(negatives, axis=1)

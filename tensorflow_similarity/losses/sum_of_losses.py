@@ -89,6 +89,19 @@ class SumOfLosses(MetricLoss):
             [loss(y_true, y_pred, sample_weight) for loss in self.losses]
         )
 
+    def between(
+        self,
+        query_targets: Any,
+        query_embeddings: Any,
+        key_targets: Any,
+        key_embeddings: Any,
+        sample_weight: Any = None,
+    ) -> FloatTensor:
+        queries, keys = (query_targets, query_embeddings), (key_targets, key_embeddings)
+        return self._added(
+            [loss.between(*queries, *keys, sample_weight) for loss in self.losses]
+        )
+
     def call(self, y_true: Tensor, y_pred: FloatTensor) -> FloatTensor:
         return self._added([loss.call(y_true, y_pred) for loss in self.losses])
 

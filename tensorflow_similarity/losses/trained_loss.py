@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tensorflow_similarity.losses.metric_loss import MetricLoss
+from tensorflow_similarity.losses.pairs import Keys
 from tensorflow_similarity.types import FloatTensor, Tensor
 
 
@@ -147,12 +148,12 @@ class TrainedLoss(MetricLoss):
         return [] if self.layer is None else list(self.layer.trainable_variables)
 
     def _values_and_weights(
-        self, targets: Tensor, embeddings: FloatTensor
+        self, targets: Tensor, embeddings: FloatTensor, keys: Keys | None = None
     ) -> tuple[FloatTensor, FloatTensor]:
         # Not in `__call__`: AutoGraph cannot follow `super().__call__` in a callable.
         if self.has_weights:
             self._built_layer()
-        return super()._values_and_weights(targets, embeddings)
+        return super()._values_and_weights(targets, embeddings, keys)
 
     def trained_parts(self, dim: int | None) -> list[tuple["TrainedLoss", int | None]]:
         return [(self, dim)] if self.has_weights else []

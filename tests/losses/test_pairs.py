@@ -114,7 +114,21 @@ def test_separate_keys_have_no_self():
     check(pairs, [[T, F, F], [F, T, F]], [[F, T, F], [T, F, F]])
     assert not to_numpy(pairs.self_mask).any()
     assert pairs.distances.shape == (2, 3)
-    assert pairs.key_distances.shape == (3, 3)
+    from_last = pairs.distances_from(ops.convert_to_tensor(np.array([2])))
+    assert from_last.shape == (1, 3)
+    np.testing.assert_allclose(to_numpy(from_last)[0, 2], 0, atol=1e-6)
+
+
+def test_first_keys_that_are_the_queries_are_no_pairs_of_themselves():
+    pairs = pairs_of(
+        np.array([1, 2]),
+        key_targets=np.array([1, 2, 1]),
+        key_embeddings=embeddings(3),
+        keys_start_with_queries=True,
+    )
+    check(pairs, [[F, F, T], [F, F, F]], [[F, T, F], [T, F, T]])
+    np.testing.assert_array_equal(to_numpy(pairs.self_mask), np.eye(2, 3, dtype=bool))
+    assert pairs.keys_start_with_queries
 
 
 def test_item_ids_find_themselves_among_separate_keys():
@@ -134,10 +148,13 @@ def test_relation_takes_its_columns_as_keys():
     check(pairs, [[T, F, F]], [[F, T, F]])
 
 
-def test_distances_are_computed_once_and_shared_with_the_keys():
+def test_distances_are_computed_once():
     pairs = pairs_of(np.array([1, 2]))
     assert pairs.distances is pairs.distances
-    assert pairs.key_distances is pairs.distances
+    kept = pairs.kept(pairs.negatives, pairs.positives)
+    assert kept.distances is pairs.distances
+    last = pairs.distances_from(ops.convert_to_tensor(np.array([1])))
+    np.testing.assert_array_equal(to_numpy(last), to_numpy(pairs.distances)[1:])
 
 
 def test_is_frozen():
