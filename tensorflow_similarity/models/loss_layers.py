@@ -88,11 +88,17 @@ def attach(model: Any, loss: Any) -> list[TrainedLoss]:
         part.build(known)
         losses.append(part)
         layers[f"output_{output}_{len(layers)}"] = part.layer
-    if layers and not hasattr(model, "loss_layers"):
-        model.loss_layers = LossLayers()
-    if hasattr(model, "loss_layers"):
-        model.loss_layers.place(layers)
+    if layers or hasattr(model, "loss_layers"):
+        container(model).place(layers)
     return losses
+
+
+def container(model: Any) -> LossLayers:
+    """The model's place for layers of losses, made now if there is none."""
+    if not hasattr(model, "loss_layers"):
+        model.loss_layers = LossLayers()
+    layers: LossLayers = model.loss_layers
+    return layers
 
 
 def _parts(model: Any, loss: Any) -> list[tuple[int, Any, int | None]]:
@@ -120,5 +126,8 @@ def _parts(model: Any, loss: Any) -> list[tuple[int, Any, int | None]]:
 
 def _widths(model: Any) -> list[int | None]:
     """Width of each output; empty while the model does not know."""
+    tell = getattr(model, "_output_widths", None)
+    if tell is not None:
+        return list(tell())
     outputs = getattr(model, "outputs", None)
     return [tensor.shape[-1] for tensor in keras.tree.flatten(outputs or [])]

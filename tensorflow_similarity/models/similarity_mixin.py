@@ -4,6 +4,7 @@ from typing import Any
 
 from tensorflow_similarity.models.files import FilesMixin
 from tensorflow_similarity.models.indexing import IndexingMixin
+from tensorflow_similarity.models.loss_layers import container
 from tensorflow_similarity.models.similarity_state import SimilarityState
 from tensorflow_similarity.models.training import TrainingMixin
 
@@ -20,3 +21,6 @@ class SimilarityMixin(TrainingMixin, IndexingMixin, FilesMixin):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._similarity = SimilarityState()
+        if getattr(self, "outputs", None) is None:
+            # A model with a `call` of its own takes no layers once it is built.
+            container(self)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tensorflow_similarity.indexer import Indexer
 from tensorflow_similarity.models import saving
+from tensorflow_similarity.models.grad_cache import GradCache
 from tensorflow_similarity.models.index_settings import IndexSettings
 from tensorflow_similarity.models.loss_layers import LabelCheck
 
@@ -17,6 +18,7 @@ class SimilarityState:
     indexer: Indexer | None = None
     plan: saving.AssetsPlan = field(default_factory=saving.AssetsPlan)
     labels: LabelCheck = field(default_factory=lambda: LabelCheck([]))
+    grad_cache: GradCache | None = None
     # Rises whenever the weights may have changed; compared before fingerprints are.
     weights_version: int = 0
     checked_version: Any = None
