@@ -50,6 +50,7 @@ from tensorflow_similarity.losses.threshold_consistent_margin_loss import (
 )
 from tensorflow_similarity.losses.trained_loss import TrainedLoss
 from tensorflow_similarity.losses.triplet_loss import TripletLoss, TripletMarginLoss
+from tensorflow_similarity.losses.xbm import XBM
 
 __all__ = [
     "ArcFaceLoss",
@@ -92,6 +93,7 @@ __all__ = [
     "TrainedLoss",
     "TripletLoss",
     "TripletMarginLoss",
+    "XBM",
     "make_pairs",
     "presets",
 ]

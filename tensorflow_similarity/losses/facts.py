@@ -241,6 +241,13 @@ FACTS = {
         "the widths are never cut to",
         "its loss's, for each width",
     ),
+    "XBM": Facts(
+        "joined",
+        "as its loss; partners may be in the memory",
+        "its loss on B·(B+M), M rows in the memory",
+        "embeddings move fast: early without a warm-up, or at a high learning rate",
+        "its loss's",
+    ),
     "SumOfLosses": Facts(
         "joined",
         "as its losses",

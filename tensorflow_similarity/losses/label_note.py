@@ -3,11 +3,10 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from tensorflow_similarity._core.concrete import concrete, is_state
-from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL
+from tensorflow_similarity.losses.pairs import UNKNOWN_LABEL, widest_integer
 from tensorflow_similarity.types import IntTensor
 
 
@@ -24,13 +23,10 @@ class LabelNote:
 
     def add_label_note(self) -> None:
         """Makes the weight. Within `add_weights` only."""
-        widest = keras.backend.standardize_dtype(
-            ops.convert_to_tensor(np.zeros((), "int64")).dtype
-        )
         self._strange_label = self._built_layer().add_weight(  # type: ignore[attr-defined]
             name="strange_label",
             shape=(),
-            dtype=widest,
+            dtype=widest_integer(),
             initializer=keras.initializers.Constant(UNKNOWN_LABEL),
             trainable=False,
             # Every replica sees the labels of all.

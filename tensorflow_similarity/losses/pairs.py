@@ -265,7 +265,7 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
     if dtype in ("bool", "int8", "int16", "uint8", "uint16"):
         return ops.cast(targets, "int32")
     if dtype in ("uint32", "uint64"):
-        return ops.cast(targets, "int64" if _has_64_bits() else "int32")
+        return ops.cast(targets, widest_integer())
     return targets
 
 
@@ -302,6 +302,11 @@ def check_targets(
             f"rows. Received: {targets_name} of shape {shape}, {embeddings_name} of "
             f"shape {tuple(embeddings.shape)}."
         )
+
+
+def widest_integer() -> str:
+    """The dtype in which the backend keeps class ids."""
+    return "int64" if _has_64_bits() else "int32"
 
 
 def _has_64_bits() -> bool:

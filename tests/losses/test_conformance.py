@@ -29,6 +29,7 @@ OF_THEIR_OWN = (
     "MultiNegativesRankLoss",
     "MatryoshkaLoss",
     "SumOfLosses",
+    "XBM",
 )
 CASES = [(paper, case) for paper in PAPERS for case in paper.cases]
 DTYPES = ["float32", "float64"] if HAS_FLOAT64 else ["float32"]
