@@ -265,10 +265,14 @@ class IndexingMixin:
         steps = 0 if optimizer is None else int(optimizer.iterations)
         return self._similarity.weights_version, steps
 
+    def _fingerprint(self) -> str:
+        """Of the weights that embed what is indexed."""
+        return fingerprint(self._embedder(queries=False))
+
     def _note_weights(self, indexer: Indexer) -> None:
         """Remembers which weights embedded the index; warns if there were others."""
         if not indexer.size() or indexer.fingerprint is None:
-            indexer.fingerprint = fingerprint(self)
+            indexer.fingerprint = self._fingerprint()
             self._similarity.checked_version = self._version()
             self._similarity.warned = False
         else:
@@ -280,7 +284,7 @@ class IndexingMixin:
         if self._similarity.checked_version == version:
             return
         self._similarity.checked_version = version
-        if indexer.fingerprint is None or indexer.fingerprint == fingerprint(self):
+        if indexer.fingerprint is None or indexer.fingerprint == self._fingerprint():
             self._similarity.warned = False
             return
         if self._similarity.warned:
