@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["quickstart", "index_guide", "samplers", "losses", "choose_a_loss"]
+PAGES = ["quickstart", "index_guide", "samplers", "losses", "choose_a_loss", "two_towers"]
 
 
 @pytest.mark.parametrize("page", PAGES)
