@@ -5,6 +5,7 @@ from typing import Any
 
 from tensorflow_similarity.indexer import Indexer
 from tensorflow_similarity.models import saving
+from tensorflow_similarity.models.seeds import load_seeds, save_seeds
 from tensorflow_similarity.models.similarity_state import SimilarityState
 
 
@@ -99,3 +100,12 @@ class FilesMixin:
     def load_assets(self, dir: str) -> None:
         """Keras' hook: the index comes out of the model's archive."""
         self._similarity.indexer = saving.read_assets(dir)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras' hook: the states of random layers go with the weights."""
+        super().save_own_variables(store)  # type: ignore[misc]
+        save_seeds(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Keras' hook: training goes on with the same randomness."""
+        super().load_own_variables(load_seeds(self, store))  # type: ignore[misc]

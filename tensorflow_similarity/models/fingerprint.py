@@ -1,6 +1,7 @@
 """Which weights made an embedding."""
 
 import hashlib
+from typing import Any
 
 import keras
 
@@ -22,3 +23,15 @@ def fingerprint(model: keras.Model) -> str:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
+
+
+def steps_taken(model: Any) -> int:
+    """Training steps that the model's optimizer has made; 0 without one."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return 0
+    try:
+        return int(optimizer.iterations)
+    except TypeError:
+        # A variable of `tf.distribute` is no number; a sum with it is.
+        return int(keras.ops.convert_to_tensor(optimizer.iterations) + 0)

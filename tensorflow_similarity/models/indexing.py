@@ -18,7 +18,7 @@ from tensorflow_similarity.models.embedding import (
     output_names,
     output_number,
 )
-from tensorflow_similarity.models.fingerprint import fingerprint
+from tensorflow_similarity.models.fingerprint import fingerprint, steps_taken
 from tensorflow_similarity.models.index_settings import (
     IndexSettings,
     declared_distance,
@@ -261,9 +261,7 @@ class IndexingMixin:
 
     def _version(self) -> tuple[int, int]:
         """Changes whenever the weights may have; cheap enough for each lookup."""
-        optimizer = getattr(self, "optimizer", None)
-        steps = 0 if optimizer is None else int(optimizer.iterations)
-        return self._similarity.weights_version, steps
+        return self._similarity.weights_version, steps_taken(self)
 
     def _fingerprint(self) -> str:
         """Of the weights that embed what is indexed."""

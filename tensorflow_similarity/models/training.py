@@ -15,12 +15,14 @@ from tensorflow_similarity.models.embedding import (
     output_names,
     output_number,
 )
+from tensorflow_similarity.models.fingerprint import steps_taken
 from tensorflow_similarity.models.grad_cache import GradCache, check_chunk
 from tensorflow_similarity.models.index_settings import (
     IndexSettings,
     declared_distance,
 )
 from tensorflow_similarity.models.loss_layers import LabelCheck, attach
+from tensorflow_similarity.models.sampler_resume import SamplerResume
 from tensorflow_similarity.models.similarity_state import SimilarityState
 from tensorflow_similarity.search import Search
 from tensorflow_similarity.stores import Store
@@ -135,20 +137,24 @@ class TrainingMixin:
         if self._similarity.grad_cache is not None:
             size = args[1] if len(args) > 1 else kwargs.get("batch_size")
             self._similarity.grad_cache.check_batch(x, size)
-        optimizer = getattr(self, "optimizer", None)
-        if hasattr(x, "resume") and optimizer is not None:
-            x.resume(int(optimizer.iterations), kwargs.get("steps_per_epoch"))
+        added: list[Any] = []
+        if self._similarity.labels.losses:
+            added.append(self._similarity.labels)
+        if hasattr(x, "resume") and getattr(self, "optimizer", None) is not None:
+            resume = SamplerResume(x, kwargs.get("steps_per_epoch"))
+            x.resume(steps_taken(self), resume.steps_per_epoch)
+            added.append(resume)
         if hasattr(x, "feed") and n_replicas(self) == 1 and not args:
             feed = x.feed()
             if feed is not x:
                 # One iteration is one pass; repeated, Keras makes one iterator in all.
                 steps = {"steps_per_epoch": x.steps_per_epoch, "shuffle": False}
                 x, kwargs = feed.repeat(), {**kwargs, **steps}
-        check = self._similarity.labels
-        if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
-            args = (*args[:4], check.among(args[4]), *args[5:])
-        else:
-            kwargs = {**kwargs, "callbacks": check.among(kwargs.get("callbacks"))}
+        for one in added:
+            if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
+                args = (*args[:4], one.among(args[4]), *args[5:])
+            else:
+                kwargs = {**kwargs, "callbacks": one.among(kwargs.get("callbacks"))}
         with _fixed(kwargs.get("validation_data")):
             return super().fit(x, *args, **kwargs)  # type: ignore[misc]
 
