@@ -1,5 +1,7 @@
 """MetricEmbedding: rows of length 1, float32 under narrow policies, saved, loaded."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -29,8 +31,17 @@ def dtype_of(x):
     return keras.backend.standardize_dtype(x.dtype)
 
 
-def test_every_public_layer_is_tested_here():
-    assert layers.__all__ == ["MetricEmbedding"]
+def test_every_public_layer_has_a_test_file():
+    files = {path.name for path in Path(__file__).parent.glob("test_*.py")}
+    tested = {
+        "ActivationStdLoggingLayer": "test_activation_std_logging_layer.py",
+        "GeneralizedMeanPooling": "test_pooling.py",
+        "GeneralizedMeanPooling1D": "test_pooling.py",
+        "GeneralizedMeanPooling2D": "test_pooling.py",
+        "MetricEmbedding": "test_metric_embedding.py",
+    }
+    assert set(tested) == set(layers.__all__)
+    assert set(tested.values()) <= files
 
 
 def test_is_dense_and_then_length_one_in_value_and_gradient():
