@@ -15,10 +15,19 @@ if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
         "Unset TF_USE_LEGACY_KERAS before Python starts."
     )
 
-from tensorflow_similarity import distances, layers, losses, miners, models
+from tensorflow_similarity import (
+    distances,
+    layers,
+    losses,
+    miners,
+    models,
+    schedules,
+    training_metrics,
+)
 from tensorflow_similarity._version import __version__
 
 _LAZY = (
+    "callbacks",
     "evaluators",
     "indexer",
     "samplers",
@@ -28,7 +37,17 @@ _LAZY = (
     "visualization",
 )
 
-__all__ = ["__version__", "distances", "layers", "losses", "miners", "models", *_LAZY]  # noqa: PLE0604
+__all__ = [  # noqa: PLE0604
+    "__version__",
+    "distances",
+    "layers",
+    "losses",
+    "miners",
+    "models",
+    "schedules",
+    "training_metrics",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str) -> ModuleType:

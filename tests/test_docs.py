@@ -7,7 +7,15 @@ import matplotlib.pyplot as plt
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["quickstart", "index_guide", "samplers", "losses", "choose_a_loss", "two_towers"]
+PAGES = [
+    "quickstart",
+    "index_guide",
+    "samplers",
+    "losses",
+    "choose_a_loss",
+    "two_towers",
+    "watch_training",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
