@@ -290,11 +290,18 @@ def _own(matrix: FloatTensor, pairs: BoolTensor) -> FloatTensor:
 
 def _gather(queries: FloatTensor, keys: FloatTensor) -> tuple[FloatTensor, FloatTensor]:
     """Rows of all replicas; keys that have a query first, in the queries' order."""
-    n_queries = ops.shape(queries)[0]
-    queries, paired, others = replicas.gather(
-        queries, keys[:n_queries], keys[n_queries:]
-    )
-    return queries, ops.concatenate([paired, others])
+    # The keys beyond the queries are not gathered apart: there may be none, and
+    # `all_gather` of no row at all ends the process (TensorFlow 2.21).
+    counts = ops.stack([ops.shape(queries)[0], ops.shape(keys)[0]])[None, :]
+    queries, keys, counts = replicas.gather(queries, keys, counts)
+    paired, others, start = [], [], 0
+    # Slices, since `all_gather` does not take the sparse gradient of `take` either.
+    for replica in range(replicas.n_replicas()):
+        middle, end = start + counts[replica, 0], start + counts[replica, 1]
+        paired.append(keys[start:middle])
+        others.append(keys[middle:end])
+        start = end
+    return queries, ops.concatenate([*paired, *others])
 
 
 def _check(
