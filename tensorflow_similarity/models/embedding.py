@@ -65,9 +65,12 @@ def embed_batch(
     n = _n_rows(inputs)
     # Each new batch size is compiled anew, so odd ones are filled up.
     padded = n if n == batch_size else 1 << max(n - 1, 0).bit_length()
+    # A replica without a row would run layers on nothing, which some refuse.
+    replicas = n_replicas(model)
+    padded = -(-padded // replicas) * replicas
     if padded > n:
         inputs = keras.tree.map_structure(lambda part: _padded(part, padded), inputs)
-    if n_replicas(model) > 1:
+    if replicas > 1:
         # `predict_on_batch` answers with every replica's copy of the rows.
         answer = model.predict(inputs, batch_size=padded, verbose=0)
     else:

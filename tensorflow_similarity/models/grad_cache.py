@@ -13,10 +13,8 @@ from tensorflow_similarity._core.chunked import (
     n_rows_of,
     values_of,
 )
+from tensorflow_similarity.models.devices import KERAS_BATCH_SIZE
 from tensorflow_similarity.types import Tensor
-
-# What `fit` takes for arrays if it is not told.
-KERAS_BATCH_SIZE = 32
 
 
 class GradCache:

@@ -10,6 +10,7 @@ import keras
 from tensorflow_similarity._core.phase import phase
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.label_note import LabelNote
+from tensorflow_similarity.models.devices import check_compilable, check_even
 from tensorflow_similarity.models.embedding import (
     n_replicas,
     output_names,
@@ -88,6 +89,8 @@ class TrainingMixin:
         self._refuse_another_index(settings)
         if grad_cache_chunk is not None:
             check_chunk(self, grad_cache_chunk)
+        if kwargs.get("jit_compile") is True:
+            check_compilable(self)
         super().compile(optimizer, loss, *args, **kwargs)  # type: ignore[misc]
         trained = attach(self, loss)
         self._similarity.grad_cache = None
@@ -137,6 +140,7 @@ class TrainingMixin:
         if self._similarity.grad_cache is not None:
             size = args[1] if len(args) > 1 else kwargs.get("batch_size")
             self._similarity.grad_cache.check_batch(x, size)
+        check_even(x, args[1] if len(args) > 1 else kwargs.get("batch_size"))
         added: list[Any] = []
         if self._similarity.labels.losses:
             added.append(self._similarity.labels)
@@ -222,6 +226,8 @@ class TrainingMixin:
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`."""
+        x = args[0] if args else kwargs.get("x")
+        check_even(x, args[2] if len(args) > 2 else kwargs.get("batch_size"))
         result = super().evaluate(*args, **kwargs)  # type: ignore[misc]
         self._similarity.labels.check()
         return result

@@ -114,6 +114,13 @@ PARALLEL = """
         found[name] = [max(np.array(list(map(gap, *fitted))) / scales), seen]
         if name == "memory":
             found["targets"] = loss._y_true_memory.tolist()
+    found["refused"] = []
+    for uneven in (model.fit, model.evaluate):
+        try:
+            uneven(x[:7], y[:7], batch_size=4, verbose=0)
+        except ValueError as error:
+            found["refused"].append(str(error))
+    found["after"] = len(model.predict_on_batch(x[:2]))
 """
 
 
@@ -169,6 +176,11 @@ def test_two_devices_train_and_answer_as_one():
     flags = "--xla_force_host_platform_device_count=2"
     found = run(PARALLEL, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
     assert found.pop("targets") == [0, 0, 2, 1, 0, 2, 1, 0, 0, 0]
+    # Refused before anything runs: the model still answers.
+    assert found.pop("after") == 2
+    refused = found.pop("refused")
+    assert len(refused) == 2
+    assert all("7 examples in batches of 4, so one of 3" in text for text in refused)
     assert sorted(found) == ["memory", "pairs", "proxies"]
     for gap, (one, two) in found.values():
         assert gap < 1e-6

@@ -1,0 +1,74 @@
+"""Every setting of training: outputs, precision, compilation, replicas."""
+
+import functools
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.gradients import BACKEND
+from tests.models.settings_case import OUTPUTS, POLICIES, WAYS, run
+
+pytestmark = [
+    pytest.mark.backend_smoke,
+    # Keras 3.15 on torch saves and predicts through `__array__`.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+# Each pair of two settings at least once; the others are for `make slow`.
+USUAL = {
+    ("one", "float32", "graph"),
+    ("one", "mixed_float16", "eager"),
+    ("one", "mixed_bfloat16", "xla"),
+    ("two", "float32", "eager"),
+    ("two", "mixed_float16", "xla"),
+    ("two", "mixed_bfloat16", "graph"),
+    ("dict", "float32", "xla"),
+    ("dict", "mixed_float16", "graph"),
+    ("dict", "mixed_bfloat16", "eager"),
+}
+# torch compiles in a minute of C++; JAX always does.
+HERE = {
+    "tensorflow": tuple(WAYS),
+    "jax": ("eager", "xla"),
+    "torch": ("graph",),
+}[BACKEND]
+CASES = [
+    pytest.param(*case, marks=[] if case in USUAL else pytest.mark.slow)
+    for case in itertools.product(OUTPUTS, POLICIES, HERE)
+]
+
+
+@pytest.mark.parametrize(("outputs", "policy", "way"), CASES)
+def test_on_one_device(outputs, policy, way, tmp_path):
+    run(outputs, policy, way, tmp_path)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow has strategies")
+@pytest.mark.parametrize(("outputs", "policy", "way"), CASES)
+def test_on_two_replicas(outputs, policy, way):
+    case = (outputs, policy, way)
+    error = on_two_replicas(case in USUAL)[",".join(case)]
+    assert error is None, error
+
+
+@functools.cache
+def on_two_replicas(usual):
+    """The errors of all such cases, by name; from one process, which starts once."""
+    cases = [
+        ",".join(case)
+        for case in itertools.product(OUTPUTS, POLICIES, WAYS)
+        if (case in USUAL) == usual
+    ]
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.models.settings_case", *cases],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.split("FOUND")[1])
