@@ -14,6 +14,7 @@ PAGES = [
     "losses",
     "choose_a_loss",
     "two_towers",
+    "training_settings",
     "watch_training",
 ]
 

@@ -247,6 +247,8 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
                 "`numpy.unique(labels, return_inverse=True)` or set JAX_ENABLE_X64=1."
             )
     targets = ops.convert_to_tensor(targets)
+    if kind == "labels" and not _has_rank(targets):
+        targets = ops.reshape(targets, (-1,))
     dtype = keras.backend.standardize_dtype(targets.dtype)
     # Under `tf.distribute`, Keras 3.15 traces a model with the mean of two batches.
     is_traced_mean = replicas.has_strategy() and concrete(targets) is None
@@ -283,6 +285,11 @@ def check_targets(
             f"{embeddings_name} of shape {tuple(embeddings.shape)}. Pool or flatten "
             "before the last layer."
         )
+    if not _has_rank(targets):
+        raise ValueError(
+            f'With targets="{kind}" `{targets_name}` must have shape {_SHAPES[kind]}. '
+            f"Received: {targets_name} with another number of axes than before."
+        )
     shape = tuple(targets.shape)
     fits = len(shape) == 2
     if kind == "labels":
@@ -313,6 +320,11 @@ def _has_64_bits() -> bool:
     """Whether the backend keeps 64-bit integers: JAX does not unless told so."""
     dtype = ops.convert_to_tensor(np.zeros((), "int64")).dtype
     return bool(keras.backend.standardize_dtype(dtype) == "int64")
+
+
+def _has_rank(targets: Tensor) -> bool:
+    """False in a graph of TensorFlow that has seen targets of unequal rank."""
+    return getattr(targets.shape, "rank", 0) is not None
 
 
 def _differ(n: int | None, m: int | None) -> bool:

@@ -129,6 +129,20 @@ def output_names(model: keras.Model) -> list[str]:
     return list(getattr(model, "output_names", None) or [])
 
 
+def check_embedding(model: keras.Model, number: int, names: Sequence[str]) -> None:
+    """Raises ValueError if an output is known to hold no embeddings."""
+    outputs = keras.tree.flatten(getattr(model, "outputs", None) or [])
+    if number >= len(outputs) or len(outputs[number].shape) == 2:
+        return
+    flat = [names[i] for i, output in enumerate(outputs) if len(output.shape) == 2]
+    cure = f"Choose another by `embedding_output`, of {flat}" if flat else "Pool it"
+    raise ValueError(
+        f"The output {names[number]!r} is to be indexed, so its shape must be "
+        f"(batch, dim). Received: shape {tuple(outputs[number].shape)}. {cure}, or "
+        "flatten it."
+    )
+
+
 def _chosen(model: keras.Model, answer: Any, output: int | str | None) -> Any:
     if isinstance(answer, dict) and isinstance(output, str) and output in answer:
         return answer[output]

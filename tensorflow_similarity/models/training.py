@@ -12,6 +12,7 @@ from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models.devices import check_compilable, check_even
 from tensorflow_similarity.models.embedding import (
+    check_embedding,
     n_replicas,
     output_names,
     output_number,
@@ -70,12 +71,14 @@ class TrainingMixin:
                 Defaults to None: all at once.
 
         Raises:
-            ValueError: for unknown names, for `distance="auto"` with a loss that has
+            ValueError: if the output to be indexed is not of shape (batch, dim), for
+                unknown names, for `distance="auto"` with a loss that has
                 no distance, for another distance than the loss has, and for another
                 distance than the items already in the index were added by.
         """
         number = output_number(self, embedding_output)
         names = output_names(self)
+        check_embedding(self, number, names)
         settings = IndexSettings(
             distance=declared_distance(distance, loss, number, names),
             search=search,
