@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -205,3 +206,16 @@ def _restored(plan: AssetsPlan) -> Iterator[None]:
         yield
     finally:
         vars(plan).update(before)
+
+
+def portable(config: Any) -> Any:
+    """A serialized optimizer by its public name, and so for every backend.
+
+    Keras 3.15 on torch names its own classes, which train nothing elsewhere.
+    """
+    if not isinstance(config, dict):
+        return config
+    config = {key: portable(value) for key, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config

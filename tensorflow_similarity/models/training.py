@@ -25,6 +25,7 @@ from tensorflow_similarity.models.index_settings import (
 )
 from tensorflow_similarity.models.loss_layers import LabelCheck, attach
 from tensorflow_similarity.models.sampler_resume import SamplerResume
+from tensorflow_similarity.models.saving import portable
 from tensorflow_similarity.models.similarity_state import SimilarityState
 from tensorflow_similarity.search import Search
 from tensorflow_similarity.stores import Store
@@ -111,6 +112,8 @@ class TrainingMixin:
         if optimizer is not None and self.built and not optimizer.built:  # type: ignore[attr-defined]
             optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
         config: dict[str, Any] = super().get_compile_config()  # type: ignore[misc]
+        if config:
+            config = {**config, "optimizer": portable(config["optimizer"])}
         if config and self._similarity.settings is not None:
             config = {**config, "similarity": self._similarity.settings.get_config()}
             if self._similarity.grad_cache is not None:

@@ -21,6 +21,7 @@ READ = """
         model = keras.models.load_model(folder / name)
         lookups = model.lookup(x, k=3, verbose=0)
         compiled = model.compiled
+        before = model.get_weights()[0]
         fitted = model.fit(x, y, batch_size=30, shuffle=False, verbose=0)
         loss = fitted.history["loss"][0]
         found[name] = {
@@ -29,6 +30,7 @@ READ = """
             "compiled": compiled,
             "steps": int(model.optimizer.iterations),
             "loss": loss,
+            "moved": float(np.abs(model.get_weights()[0] - before).max()),
         }
     print(json.dumps(found))
 """
@@ -86,9 +88,24 @@ def test_a_file_written_on_tensorflow_answers_alike(written, backend):
     found = json.loads(run(READ, folder, backend).splitlines()[-1])
     for name in ("m.keras", "m"):
         assert found[name]["compiled"] and found[name]["steps"] == 6
+        assert found[name]["moved"] > 0
         assert found[name]["ids"] == expected[name]["ids"]
         for a, b in zip(
             found[name]["distances"], expected[name]["distances"], strict=True
         ):
             assert a == pytest.approx(b, abs=1e-5)
         assert found[name]["loss"] == pytest.approx(expected[name]["loss"], rel=1e-3)
+
+
+@pytest.mark.backend_smoke
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_file_written_on_another_backend_trains_on(backend, tmp_path):
+    # Where it is installed, so are the others: in the checks of the other backends.
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    run(WRITE, tmp_path, backend)
+    found = json.loads(run(READ, tmp_path, "tensorflow").splitlines()[-1])
+    for name in ("m.keras", "m"):
+        assert found[name]["compiled"] and found[name]["steps"] == 6
+        assert found[name]["moved"] > 0
+        assert found[name]["ids"] == found["m"]["ids"]
