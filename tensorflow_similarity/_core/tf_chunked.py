@@ -68,6 +68,9 @@ class _Rows:
         self.chunk = chunk
         self.n_static: int | None = inputs[0].shape[0]
         n_rows = tf.shape(inputs[0])[0] if self.n_static is None else self.n_static
+        if self.n_static is None:
+            for x in inputs[1:]:
+                tf.debugging.assert_equal(tf.shape(x)[0], n_rows, "unequal rows")
         self.n_full = n_rows // chunk
         self.n_rest = n_rows - self.n_full * chunk
         self.shares = [
@@ -134,8 +137,8 @@ def _forward(
 
     def no_rest() -> Any:
         empty = [
-            tf.zeros(tf.concat([[rows.n_rest], x.shape[1:]], 0), x.dtype)
-            for x in trial.outputs
+            tf.zeros(tf.concat([[rows.n_rest], tf.shape(x)[1:]], 0), x.dtype)
+            for x in outputs
         ]
         return empty, carried, [tf.zeros_like(x) for x in sums]
 
@@ -149,9 +152,11 @@ def _forward(
     starts = [
         tf.concat([x, [last]], 0) for x, last in zip(starts, carried, strict=True)
     ]
+    stacked = [x.stack() for x in outputs]
+    # Sequences may have a length that only the running graph knows.
     outputs = [
-        tf.reshape(x.stack(), (-1, *like.shape[1:]))
-        for x, like in zip(outputs, trial.outputs, strict=True)
+        tf.reshape(x, tf.concat([[rows.n_full * rows.chunk], tf.shape(x)[2:]], 0))
+        for x in stacked
     ]
     more, carried, more_sums = rows.if_rest(rest, no_rest)
     sums = [

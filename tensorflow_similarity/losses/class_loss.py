@@ -71,7 +71,7 @@ class ClassLoss(LabelNote, TrainedLoss):
     A row with label -1 has weight 0. Any other label that is no class is an error,
     raised at once where labels can be read, as in NumPy and in eager code. Within a
     graph nothing can be raised: such a row has weight 0, the label is remembered, and
-    `check_labels` raises. The models of this package call it after each epoch of `fit`,
+    `check_notes` raises. The models of this package call it after each epoch of `fit`,
     after `evaluate`, `train_on_batch` and `test_on_batch`.
 
     Args:

@@ -14,7 +14,7 @@ class LabelNote:
     """For a `TrainedLoss` with `num_classes`.
 
     Graphs cannot raise for a value. They write the label into a weight that is saved
-    with the others, and `check_labels` reads it.
+    with the others, and `check_notes` reads it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class LabelNote:
         )
         noted.assign(ops.where(news, found, before))
 
-    def check_labels(self) -> None:
+    def check_notes(self) -> None:
         """Raises for a label that graphs have met and that is no class, once.
 
         Raises:

@@ -225,6 +225,11 @@ def to_targets(targets: Any, kind: Targets) -> Tensor:
         TypeError: if they are strings, or class ids that are not integers.
         ValueError: if JAX, without 64-bit integers, would wrap some of them.
     """
+    if targets is None:
+        raise ValueError(
+            "`y_true` is missing: the loss must know which rows belong together. Give "
+            f'`y`, for targets="{kind}" of shape {_SHAPES[kind]}.'
+        )
     if not ops.is_tensor(targets):
         targets = np.asarray(targets)
         if targets.dtype.kind in "USO":
@@ -296,6 +301,9 @@ def check_targets(
         fits = len(shape) == 1 or (fits and shape[1] in (1, None))
     elif kind == "labels_ids":
         fits = fits and shape[1] in (2, None)
+    elif kind == "multi_hot":
+        # One column is labels that were meant otherwise.
+        fits = fits and shape[1] != 1
     if not fits:
         raise ValueError(
             f'With targets="{kind}" `{targets_name}` must have shape {_SHAPES[kind]}. '

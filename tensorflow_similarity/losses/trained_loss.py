@@ -142,6 +142,12 @@ class TrainedLoss(MetricLoss):
         """The variables by name, each divided by its learning rate multiplier."""
         return dict(self._variables)
 
+    def check_notes(self) -> None:
+        """Raises for what a graph, which cannot raise, has noted since the last call.
+
+        The models of this package call it after each epoch of `fit`.
+        """
+
     @property
     def trainable_variables(self) -> list[Any]:
         """The weights' variables, for a training loop of your own."""

@@ -145,6 +145,7 @@ class XBM(TrainedLoss):
             ("pointer", (), integer, 0),
             ("n_rows", (), integer, 0),
             ("steps", (), integer, 0),
+            ("largest_batch", (), integer, 0),
         ):
             self._memory[name] = self._built_layer().add_weight(
                 name=f"memory_{name}",
@@ -187,10 +188,7 @@ class XBM(TrainedLoss):
         targets = self._integers(targets)
         n_rows = embeddings.shape[0]
         if n_rows is not None and n_rows > self.memory_size:
-            raise ValueError(
-                "`memory_size` must be at least the number of rows in a batch. "
-                f"Received: memory_size={self.memory_size}, a batch of {n_rows} rows."
-            )
+            raise self._error_of(n_rows)
         older = ops.convert_to_tensor(self._memory["embeddings"])
         older_targets = ops.convert_to_tensor(self._memory["targets"])
         keys = Keys(
@@ -235,6 +233,8 @@ class XBM(TrainedLoss):
             ops.convert_to_tensor(self._memory[name])
             for name in ("pointer", "n_rows", "steps")
         )
+        largest = ops.convert_to_tensor(self._memory["largest_batch"])
+        self._memory["largest_batch"].assign(ops.maximum(largest, n))
         warm = steps >= self.warmup_steps
         # Of each slot the row that falls into it first, and last where a batch longer
         # than the memory goes round. What is gathered needs no order, as what is
@@ -255,6 +255,25 @@ class XBM(TrainedLoss):
         self._memory["pointer"].assign(ops.where(warm, moved, pointer))
         self._memory["n_rows"].assign(ops.where(warm, total, n_rows))
         self._memory["steps"].assign(steps + 1)
+
+    def check_notes(self) -> None:
+        """Raises for a batch larger than the memory that a graph has met, once.
+
+        Raises:
+            ValueError: naming the rows of the largest batch.
+        """
+        if not self._memory:
+            return
+        n_rows = int(self._array("largest_batch"))
+        if n_rows > self.memory_size:
+            self._memory["largest_batch"].assign(0)
+            raise self._error_of(n_rows)
+
+    def _error_of(self, n_rows: int) -> ValueError:
+        return ValueError(
+            "`memory_size` must be at least the number of rows in a batch. Received: "
+            f"memory_size={self.memory_size}, a batch of {n_rows} rows."
+        )
 
     @property
     def _empty(self) -> int:

@@ -97,11 +97,17 @@ def output_number(model: keras.Model, output: int | str | None) -> int:
     """Which output is meant, as a number; None means the first.
 
     Raises:
+        TypeError: if it is neither a number nor a name.
         ValueError: if the model has no such output.
     """
     if output is None:
         return 0
     names = output_names(model)
+    if isinstance(output, bool) or not isinstance(output, int | str):
+        raise TypeError(
+            "`embedding_output` must be None, a number or a name. Received: "
+            f"embedding_output={output!r}."
+        )
     if isinstance(output, str):
         if output not in names:
             raise ValueError(

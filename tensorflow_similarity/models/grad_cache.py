@@ -34,7 +34,7 @@ class GradCache:
 
     def __init__(self, chunk: int):
         self.chunk = chunk
-        self._trial: _Trial | None = None
+        self._trials: dict[Any, _Trial] = {}
 
     def __call__(
         self,
@@ -56,6 +56,12 @@ class GradCache:
             return forward(inputs, **kwargs)
         tensors = [ops.convert_to_tensor(x) for x in leaves if x is not None]
         n_rows = n_rows_of(tensors)
+        if any(n_rows_of([x]) != n_rows for x in tensors):
+            raise ValueError(
+                "With `grad_cache_chunk` all inputs must have as many rows, which are "
+                f"cut alike. Received: {[n_rows_of([x]) for x in tensors]} rows. "
+                "Compile without it."
+            )
         if n_rows is not None and n_rows <= self.chunk:
             return forward(inputs, **kwargs)
 
@@ -64,31 +70,42 @@ class GradCache:
             parts = [None if x is None else next(left) for x in leaves]
             return forward(keras.tree.pack_sequence_as(inputs, parts), **kwargs)
 
-        if self._trial is None:
-            self._trial = _Trial(model, call, [x[: self.chunk] for x in tensors])
-        return self._trial.run(call, tensors, self.chunk)
+        # Sequences may come in several lengths.
+        shapes = tuple((tuple(x.shape[1:]), str(x.dtype)) for x in tensors)
+        if shapes not in self._trials:
+            first = [x[: self.chunk] for x in tensors]
+            self._trials[shapes] = _Trial(model, call, first)
+        return self._trials[shapes].run(call, tensors, self.chunk)
 
-    def check_batch(self, x: Any, batch_size: int | None) -> None:
+    def check_batch(self, x: Any, batch_size: int | None, replicas: int) -> None:
         """Raises ValueError if batches are known to be smaller than a chunk.
 
         Args:
             x: what `fit` is given.
             batch_size: what `fit` is told.
+            replicas: among how many a batch is divided.
         """
         n_rows: int | None
         if hasattr(x, "element_spec"):  # a tf.data.Dataset
             n_rows = keras.tree.flatten(x.element_spec)[0].shape[0]
         elif isinstance(x, keras.utils.PyDataset):
-            n_rows = getattr(x, "batch_size", None)
+            n_rows = len(keras.tree.flatten(x[0])[0])
         elif hasattr(x, "__next__"):
             n_rows = None
         else:
-            n_rows = batch_size or KERAS_BATCH_SIZE
-        if n_rows is not None and n_rows < self.chunk:
+            n_rows = min(batch_size or KERAS_BATCH_SIZE, len(keras.tree.flatten(x)[0]))
+        if n_rows is not None:
+            self.check_rows(n_rows, replicas)
+
+    def check_rows(self, n_rows: int, replicas: int) -> None:
+        """Raises ValueError if a batch of so many rows is smaller than a chunk."""
+        if n_rows // replicas < self.chunk:
+            among = f" on {replicas} replicas" if replicas > 1 else ""
             raise ValueError(
                 "`grad_cache_chunk` must be at most the batch size. Received: "
-                f"grad_cache_chunk={self.chunk}, batches of {n_rows}. Give `fit` "
-                "larger batches, which is what chunks are for, or compile without it."
+                f"grad_cache_chunk={self.chunk}, batches of {n_rows}{among}. Give "
+                "`fit` larger batches, which is what chunks are for, or compile "
+                "without it."
             )
 
 
@@ -131,6 +148,7 @@ class _Trial:
             with _scope(variables, values_of(variables)) as scope:
                 before = {key: scope.get_current_value(v) for key, v in states.items()}
                 outputs = call(rows)
+                _refuse_masks(outputs)
                 changed.update(
                     key
                     for key, variable in states.items()
@@ -183,6 +201,18 @@ class _Trial:
         # Functional models close `add_loss` to their users.
         keras.layers.Layer.add_loss(self._model, found.loss)
         return keras.tree.pack_sequence_as(self._structure, found.outputs)
+
+
+def _refuse_masks(outputs: Any) -> None:
+    """Raises ValueError if an output has a mask, which would be lost."""
+    for output in keras.tree.flatten(outputs):
+        if getattr(output, "_keras_mask", None) is not None:
+            raise ValueError(
+                "With `grad_cache_chunk` no output may carry a mask, such as that of "
+                "`Embedding(mask_zero=True)`: losses would not see it. Received: a "
+                f"mask on an output of shape {tuple(output.shape)}. Pool over the "
+                "sequence, or compile without it."
+            )
 
 
 def _scope(variables: list[Any], values: list[Tensor]) -> keras.StatelessScope:

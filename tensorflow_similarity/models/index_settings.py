@@ -127,6 +127,19 @@ def declared_distance(
     return declared
 
 
+def first_compared(loss: Any, output_names: Sequence[str]) -> int:
+    """Number of the first output whose loss has a distance; 0 if none has.
+
+    Args:
+        loss: what `compile` got as `loss`.
+    """
+    for number in range(len(output_names)):
+        one = _loss_of(loss, number, output_names)
+        if getattr(one, "distance", None) is not None:
+            return number
+    return 0
+
+
 def _loss_of(loss: Any, output: int, output_names: Sequence[str]) -> Any:
     """The loss of one output, as `compile` takes losses."""
     if isinstance(loss, dict):

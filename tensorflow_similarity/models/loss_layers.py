@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from tensorflow_similarity.losses import MetricLoss, TrainedLoss
-from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models.embedding import output_names
 
 
@@ -32,13 +31,14 @@ class LossLayers(keras.layers.Layer):
         self._slots = tuple(layers)
 
 
-class LabelCheck(keras.callbacks.Callback):
-    """Ends `fit` at the end of an epoch that had labels its losses do not know.
+class NoteCheck(keras.callbacks.Callback):
+    """Ends `fit` at the end of an epoch in which a loss met what it cannot take.
 
-    Graphs cannot raise: they note such a label, and this reads the note.
+    Graphs cannot raise: they note it, such as a label that is no class, and this reads
+    the notes.
     """
 
-    def __init__(self, losses: list[LabelNote]):
+    def __init__(self, losses: list[TrainedLoss]):
         super().__init__()
         self.losses = losses
 
@@ -46,9 +46,9 @@ class LabelCheck(keras.callbacks.Callback):
         self.check()
 
     def check(self) -> None:
-        """Raises ValueError for a label that is no class."""
+        """Raises ValueError for what was noted."""
         for loss in self.losses:
-            loss.check_labels()
+            loss.check_notes()
 
     def among(self, callbacks: Any) -> Any:
         """The `callbacks` of `fit` with this one, before those that save the model."""

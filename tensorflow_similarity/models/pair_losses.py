@@ -6,6 +6,7 @@ from keras import ops
 
 from tensorflow_similarity._core import replicas
 from tensorflow_similarity.losses import (
+    XBM,
     ClassLoss,
     InfoNCELoss,
     MatryoshkaLoss,
@@ -31,6 +32,11 @@ def check_loss(loss: Any) -> None:
         )
     trained = [part for part, _ in loss.trained_parts(None)]
     for part in [*_parts(loss), *trained]:
+        if isinstance(part, XBM):
+            raise ValueError(
+                "XBM compares a batch with older rows of its own kind, and two towers "
+                f"compare queries with items. Take the loss in it, {part.loss.name!r}."
+            )
         if isinstance(part, ClassLoss):
             raise ValueError(
                 f"{type(part).__name__} compares rows with classes, and two towers "

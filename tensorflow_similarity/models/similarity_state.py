@@ -7,7 +7,7 @@ from tensorflow_similarity.indexer import Indexer
 from tensorflow_similarity.models import saving
 from tensorflow_similarity.models.grad_cache import GradCache
 from tensorflow_similarity.models.index_settings import IndexSettings
-from tensorflow_similarity.models.loss_layers import LabelCheck
+from tensorflow_similarity.models.loss_layers import NoteCheck
 
 
 @dataclass
@@ -17,7 +17,7 @@ class SimilarityState:
     settings: IndexSettings | None = None
     indexer: Indexer | None = None
     plan: saving.AssetsPlan = field(default_factory=saving.AssetsPlan)
-    labels: LabelCheck = field(default_factory=lambda: LabelCheck([]))
+    notes: NoteCheck = field(default_factory=lambda: NoteCheck([]))
     grad_cache: GradCache | None = None
     # Rises whenever the weights may have changed; compared before fingerprints are.
     weights_version: int = 0

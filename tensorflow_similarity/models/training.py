@@ -9,7 +9,6 @@ import keras
 
 from tensorflow_similarity._core.phase import phase
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.losses.label_note import LabelNote
 from tensorflow_similarity.models.devices import check_compilable, check_even
 from tensorflow_similarity.models.embedding import (
     check_embedding,
@@ -22,8 +21,9 @@ from tensorflow_similarity.models.grad_cache import GradCache, check_chunk
 from tensorflow_similarity.models.index_settings import (
     IndexSettings,
     declared_distance,
+    first_compared,
 )
-from tensorflow_similarity.models.loss_layers import LabelCheck, attach
+from tensorflow_similarity.models.loss_layers import NoteCheck, attach
 from tensorflow_similarity.models.sampler_resume import SamplerResume
 from tensorflow_similarity.models.saving import portable
 from tensorflow_similarity.models.similarity_state import SimilarityState
@@ -63,7 +63,8 @@ class TrainingMixin:
             kv_store: "memory", or a `Store`.
             evaluator: "memory"; accepted as existing programs pass it.
             embedding_output: for a model of several outputs, the one that is indexed,
-                by number or name. Defaults to None: the first.
+                by number or name. Defaults to None: the first whose loss has a
+                distance, or the first.
             stat_buffer_size: over how many lookups the timings of `index_summary` go.
             grad_cache_chunk: int of at least 1: how many rows of a batch the network
                 computes at a time in training. The loss sees the whole batch, and the
@@ -77,8 +78,11 @@ class TrainingMixin:
                 no distance, for another distance than the loss has, and for another
                 distance than the items already in the index were added by.
         """
-        number = output_number(self, embedding_output)
         names = output_names(self)
+        if embedding_output is None and len(names) > 1:
+            embedding_output = first_compared(loss, names)
+            logger.info("`embedding_output` was not given: %r", names[embedding_output])
+        number = output_number(self, embedding_output)
         check_embedding(self, number, names)
         settings = IndexSettings(
             distance=declared_distance(distance, loss, number, names),
@@ -88,8 +92,6 @@ class TrainingMixin:
             embedding_output=embedding_output,
             stat_buffer_size=stat_buffer_size,
         ).checked()
-        if len(names) > 1 and embedding_output is None:
-            logger.info("`embedding_output` was not given: %r is indexed.", names[0])
         self._refuse_another_index(settings)
         if grad_cache_chunk is not None:
             check_chunk(self, grad_cache_chunk)
@@ -100,9 +102,7 @@ class TrainingMixin:
         self._similarity.grad_cache = None
         if grad_cache_chunk is not None:
             self._similarity.grad_cache = GradCache(grad_cache_chunk)
-        self._similarity.labels = LabelCheck(
-            [part for part in trained if isinstance(part, LabelNote)]
-        )
+        self._similarity.notes = NoteCheck(trained)
         self._similarity.settings = settings
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -145,11 +145,11 @@ class TrainingMixin:
         self._similarity.weights_version += 1
         if self._similarity.grad_cache is not None:
             size = args[1] if len(args) > 1 else kwargs.get("batch_size")
-            self._similarity.grad_cache.check_batch(x, size)
+            self._similarity.grad_cache.check_batch(x, size, n_replicas(self))
         check_even(x, args[1] if len(args) > 1 else kwargs.get("batch_size"))
         added: list[Any] = []
-        if self._similarity.labels.losses:
-            added.append(self._similarity.labels)
+        if self._similarity.notes.losses:
+            added.append(self._similarity.notes)
         if hasattr(x, "resume") and getattr(self, "optimizer", None) is not None:
             resume = SamplerResume(x, kwargs.get("steps_per_epoch"))
             x.resume(steps_taken(self), resume.steps_per_epoch)
@@ -158,8 +158,12 @@ class TrainingMixin:
             feed = x.feed()
             if feed is not x:
                 # One iteration is one pass; repeated, Keras makes one iterator in all.
-                steps = {"steps_per_epoch": x.steps_per_epoch, "shuffle": False}
-                x, kwargs = feed.repeat(), {**kwargs, **steps}
+                # It would fill the last of several steps per execution from the next.
+                steps: int | None = x.steps_per_epoch
+                if steps % self.steps_per_execution:  # type: ignore[attr-defined]
+                    steps = None
+                x = feed if steps is None else feed.repeat()
+                kwargs = {**kwargs, "steps_per_epoch": steps, "shuffle": False}
         for one in added:
             if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
                 args = (*args[:4], one.among(args[4]), *args[5:])
@@ -225,9 +229,12 @@ class TrainingMixin:
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`."""
+        if self._similarity.grad_cache is not None:
+            rows = len(keras.tree.flatten(args[0] if args else kwargs["x"])[0])
+            self._similarity.grad_cache.check_rows(rows, n_replicas(self))
         self._similarity.weights_version += 1
         result = super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
-        self._similarity.labels.check()
+        self._similarity.notes.check()
         return result
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -235,13 +242,13 @@ class TrainingMixin:
         x = args[0] if args else kwargs.get("x")
         check_even(x, args[2] if len(args) > 2 else kwargs.get("batch_size"))
         result = super().evaluate(*args, **kwargs)  # type: ignore[misc]
-        self._similarity.labels.check()
+        self._similarity.notes.check()
         return result
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`."""
         result = super().test_on_batch(*args, **kwargs)  # type: ignore[misc]
-        self._similarity.labels.check()
+        self._similarity.notes.check()
         return result
 
     def set_weights(self, weights: Any) -> None:

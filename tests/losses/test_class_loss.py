@@ -85,13 +85,13 @@ def test_within_a_graph_a_label_that_is_no_class_weighs_nothing():
         np.testing.assert_allclose(to_numpy(value), expected, rtol=1e-5)
     if BACKEND != "jax":  # which keeps a note only where it is state, as in `fit`
         with pytest.raises(ValueError, match="a label 77"):
-            loss.check_labels()
-    loss.check_labels()
+            loss.check_notes()
+    loss.check_notes()
     loss(np.array([0, 1, 2]), ROWS)
 
 
 def test_before_it_is_built_it_has_met_no_label():
-    NormalizedSoftmaxLoss(3).check_labels()
+    NormalizedSoftmaxLoss(3).check_notes()
     with pytest.raises(RuntimeError, match="call `loss.build"):
         NormalizedSoftmaxLoss(3)([0, 9, 1], ROWS)
 

@@ -182,3 +182,13 @@ def test_half_of_the_separate_keys_is_refused(kind, kwargs):
 def test_relation_without_a_column_for_each_key_is_refused():
     with pytest.raises(ValueError, match="must have one column a key"):
         pairs_of(np.ones((2, 3)), kind="relation")
+
+
+def test_labels_in_a_column_are_no_multi_hot_targets():
+    with pytest.raises(ValueError, match=r'targets="multi_hot".*\(batch, n_classes\)'):
+        make_pairs(
+            np.array([[0], [1], [1]]),
+            ops.ones((3, 2)),
+            distance=CosineDistance(),
+            kind="multi_hot",
+        )

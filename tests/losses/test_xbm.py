@@ -542,3 +542,21 @@ def test_the_width_of_multi_hot_targets_must_be_known():
 def test_separate_keys_are_refused():
     with pytest.raises(ValueError, match="takes its keys from its memory"):
         built(losses.TripletLoss(), 4).between([0], [[1.0] * 4], [0], [[1.0] * 4])
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the others know every batch")
+def test_a_batch_larger_than_the_memory_that_a_graph_meets_ends_the_epoch():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            # Of unequal size, so that Keras traces any.
+            n = (3, 4, 9)[i]
+            return np.ones((n, 4), "float32"), np.arange(n) % 2
+
+    inputs = keras.Input((4,))
+    model = SimilarityModel(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("sgd", loss=XBM(losses.SupConLoss(), memory_size=6))
+    with pytest.raises(ValueError, match="memory_size=6, a batch of 9 rows"):
+        model.fit(Batches(), shuffle=False, verbose=0)

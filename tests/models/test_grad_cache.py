@@ -8,6 +8,7 @@ from keras import layers, ops
 from tensorflow_similarity.layers import MetricEmbedding
 from tensorflow_similarity.losses import (
     CircleLoss,
+    InfoNCELoss,
     MarginLoss,
     MultiSimilarityLoss,
     ProxyAnchorLoss,
@@ -15,7 +16,12 @@ from tensorflow_similarity.losses import (
     SupConLoss,
     TripletLoss,
 )
-from tensorflow_similarity.models import SimilarityMixin, SimilarityModel
+from tensorflow_similarity.models import (
+    SimilarityMixin,
+    SimilarityModel,
+    TwoTowerModel,
+)
+from tensorflow_similarity.samplers import MultiShotMemorySampler
 from tests.gradients import BACKEND, to_numpy
 
 pytestmark = [
@@ -306,8 +312,100 @@ def test_a_chunk_above_the_batch_is_refused(batch):
     model.compile("sgd", loss=TripletLoss(), grad_cache_chunk=64)
     with pytest.raises(ValueError, match="grad_cache_chunk=64, batches of 22"):
         model.fit(*batch, batch_size=22, verbose=0)
+    dataset = [np.concatenate([array] * 3) for array in batch]
     with pytest.raises(ValueError, match="batches of 32"):
-        model.fit(*batch, verbose=0)
+        model.fit(*dataset, verbose=0)
+
+
+def test_a_chunk_above_a_batch_on_its_own_is_refused(batch):
+    x, y = batch
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return x, y
+
+    model = SimilarityModel(*network())
+    model.compile("sgd", loss=TripletLoss(), grad_cache_chunk=25)
+    for run in (
+        lambda: model.train_on_batch(x, y),
+        lambda: model.fit(x, y, batch_size=64, verbose=0),
+        lambda: model.fit(Batches(), verbose=0),
+    ):
+        with pytest.raises(ValueError, match="grad_cache_chunk=25, batches of 22"):
+            run()
+
+
+def test_a_sampler_counts_what_its_augmenter_makes(batch):
+    def twice(x, y, n_views, is_warmup):
+        return np.concatenate([x, x + 0.01]), np.concatenate([y, y])
+
+    sampler = MultiShotMemorySampler(
+        *batch,
+        classes_per_batch=2,
+        examples_per_class_per_batch=2,
+        num_augmentations_per_example=2,
+        augmenter=twice,
+        steps_per_epoch=2,
+    )
+    model = SimilarityModel(*network())
+    model.compile("sgd", loss=TripletLoss(), grad_cache_chunk=8)
+    model.fit(sampler, verbose=0)
+    model.compile("sgd", loss=TripletLoss(), grad_cache_chunk=9)
+    with pytest.raises(ValueError, match="batches of 8"):
+        model.fit(sampler, verbose=0)
+
+
+def test_inputs_of_unequal_rows_are_refused(batch):
+    x, _ = batch
+    queries, items = keras.Input((6,)), keras.Input((6,))
+    model = TwoTowerModel(
+        keras.Model(queries, layers.Dense(3)(queries)),
+        keras.Model(items, layers.Dense(3)(items)),
+    )
+    model.compile("sgd", loss=InfoNCELoss(), grad_cache_chunk=5)
+    model.train_on_batch({"query": x, "item": x, "negatives": x})
+    with pytest.raises(
+        ValueError, match=r"as many rows.*Received: \[22, (40|None), 22\]"
+    ):
+        model.train_on_batch(
+            {"query": x, "item": x, "negatives": np.concatenate([x, x])[:40]}
+        )
+
+
+def sequences(mask):
+    tokens = keras.Input((None,), dtype="int32")
+    vectors = layers.Embedding(9, 5, mask_zero=mask)(tokens)
+    outputs = {
+        "each": layers.Dense(3)(vectors),
+        "embedding": MetricEmbedding(4)(layers.GlobalAveragePooling1D()(vectors)),
+    }
+    model = SimilarityModel(tokens, outputs)
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        loss={"each": None, "embedding": TripletLoss()},
+        embedding_output="embedding",
+        grad_cache_chunk=4,
+    )
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables")
+def test_sequences_may_have_another_length_in_each_batch():
+    model = sequences(mask=False)
+    for length in (6, 3, 6):
+        tokens = np.random.default_rng(length).integers(1, 9, (10, length))
+        targets = {"embedding": np.arange(10) % 3, "each": np.zeros((10, length, 3))}
+        assert np.isfinite(model.train_on_batch(tokens, targets))
+
+
+def test_a_mask_on_an_output_is_refused():
+    tokens = np.random.default_rng(1).integers(0, 9, (10, 6))
+    targets = {"embedding": np.arange(10) % 3, "each": np.zeros((10, 6, 3))}
+    with pytest.raises(ValueError, match="no output may carry a mask"):
+        sequences(mask=True).train_on_batch(tokens, targets)
 
 
 def test_a_call_without_training_is_refused():

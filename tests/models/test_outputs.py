@@ -29,11 +29,35 @@ def test_an_output_that_is_no_embedding_is_refused():
     inputs, features, embedding, _ = parts()
     model = SimilarityModel(inputs, [features, embedding])
     with pytest.raises(ValueError, match=r"'map' is to be indexed.*\['embedding'\]"):
-        model.compile("sgd", loss=[None, TripletLoss()], distance="cosine")
+        model.compile("sgd", loss=[None, TripletLoss()], embedding_output="map")
     model.compile("sgd", loss=[None, TripletLoss()], embedding_output="embedding")
     model = SimilarityModel(*parts()[:2])
     with pytest.raises(ValueError, match="Pool it, or flatten it"):
         model.compile("sgd", distance="cosine")
+
+
+def test_the_output_whose_loss_compares_is_indexed():
+    inputs, _, embedding, kinds = parts()
+    model = SimilarityModel(inputs, [kinds, embedding])
+    model.compile("sgd", loss=[None, TripletLoss("euclidean")])
+    model.index(np.zeros((2, 4, 4, 1), "float32"), [0, 1], verbose=0)
+    assert model.indexer.embedding_output == 1
+    assert model.indexer.distance.name == "euclidean"
+
+
+def test_an_output_that_is_neither_number_nor_name_is_refused():
+    inputs, _, embedding, kinds = parts()
+    model = SimilarityModel(inputs, [kinds, embedding])
+    with pytest.raises(TypeError, match="None, a number or a name.*1.5"):
+        model.compile("sgd", distance="cosine", embedding_output=1.5)
+
+
+def test_missing_targets_are_named():
+    inputs = keras.Input((4,))
+    model = SimilarityModel(inputs, MetricEmbedding(4)(inputs))
+    model.compile("sgd", loss=TripletLoss())
+    with pytest.raises(ValueError, match="`y_true` is missing"):
+        model.fit(np.zeros((4, 4), "float32"), verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables")

@@ -9,7 +9,7 @@ from tensorflow_similarity.layers import MetricEmbedding
 from tensorflow_similarity.losses import XBM, ProxyAnchorLoss, TripletLoss
 from tensorflow_similarity.models import SimilarityModel
 from tensorflow_similarity.samplers import MultiShotMemorySampler
-from tests.gradients import to_numpy
+from tests.gradients import BACKEND, to_numpy
 
 pytestmark = [
     pytest.mark.backend_smoke,
@@ -57,6 +57,18 @@ def new_model(loss):
     model = SimilarityModel(inputs, MetricEmbedding(4)(x))
     model.compile("adam", loss=loss())
     return model
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses it there")
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 7])
+def test_several_steps_per_execution_make_no_more_steps(n_steps):
+    inputs = keras.Input((6,))
+    model = SimilarityModel(inputs, MetricEmbedding(4)(inputs))
+    model.compile("sgd", loss=TripletLoss(), steps_per_execution=n_steps)
+    source = sampler()
+    model.fit(source, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 2 * STEPS
+    assert source.epoch == 2
 
 
 def weights(model):

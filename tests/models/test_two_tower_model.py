@@ -13,6 +13,7 @@ import pytest
 from keras import layers, ops
 
 from tensorflow_similarity.losses import (
+    XBM,
     ArcFaceLoss,
     InfoNCELoss,
     MatryoshkaLoss,
@@ -375,6 +376,7 @@ def test_inputs_must_be_of_both_towers(pairs):
         ([InfoNCELoss()], TypeError, "Add several up"),
         ({"query": InfoNCELoss()}, TypeError, "Add several up"),
         (ArcFaceLoss(6), ValueError, "compares rows with classes"),
+        (XBM(SupConLoss(), 8), ValueError, "Take the loss in it, 'sup_con_loss'"),
         (SupConLoss() + ArcFaceLoss(6), ValueError, "compares rows with classes"),
         (InfoNCELoss(reduction=None), ValueError, "no reduction"),
         (SupConLoss(targets="labels_ids"), ValueError, "would be one item"),
