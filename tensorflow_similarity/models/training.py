@@ -154,6 +154,9 @@ class TrainingMixin:
             resume = SamplerResume(x, kwargs.get("steps_per_epoch"))
             x.resume(steps_taken(self), resume.steps_per_epoch)
             added.append(resume)
+            if len(args) < 7:  # y, batch_size, epochs, verbose, callbacks, split, data
+                # Its batches are random already, in an order that can be resumed.
+                kwargs = {"shuffle": False, **kwargs}
         if hasattr(x, "feed") and n_replicas(self) == 1 and not args:
             feed = x.feed()
             if feed is not x:
