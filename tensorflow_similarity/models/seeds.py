@@ -3,9 +3,10 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
+
+from tensorflow_similarity._core import doors
 
 KEY = "seed_states"
 
@@ -14,8 +15,9 @@ def save_seeds(model: Any, store: MutableMapping[str, Any]) -> None:
     """Writes where the random layers of `model` stand into its own variables."""
     states = seed_states(model)
     if states:
-        values = [keras.ops.convert_to_numpy(ops.cast(v, "int64")) for v in states]
-        store[KEY] = np.stack(values)
+        # Not by `ops.cast`: JAX has no 64-bit integers unless told so.
+        values = [doors.as_array(ops.convert_to_numpy(state)) for state in states]
+        store[KEY] = np.stack(values).astype("int64")
 
 
 def load_seeds(model: Any, store: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def load_seeds(model: Any, store: Mapping[str, Any]) -> dict[str, Any]:
         states, values = seed_states(model), np.asarray(store[KEY])
         if len(states) == len(values):
             for state, value in zip(states, values, strict=True):
-                state.assign(ops.cast(ops.convert_to_tensor(value), state.dtype))
+                state.assign(value.astype(state.dtype))
     return {key: store[key] for key in store.keys() if key != KEY}
 
 
