@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import venv
 from pathlib import Path
 
@@ -59,7 +60,7 @@ OURS = {
     "TripletLoss": {"distance": "euclidean", "margin": 0.05},
     "SupConLoss": {},
     "NTXentLoss": {},
-    "NTXentLoss, pairs": {},
+    "NTXentLoss of pairs": {},
     "ContrastiveLoss": {},
     "PNLoss": {"distance": "euclidean", "margin": 0.05},
     "LiftedStructureLoss": {"distance": "euclidean", "positive_mining_strategy": "all"},
@@ -124,8 +125,8 @@ def ours(name, n, is_compiled):
 
     from tensorflow_similarity import losses
 
-    x, y = batch_of(n, 2 if name.endswith(", pairs") else PER_CLASS)
-    cls = getattr(losses, name.split(",")[0])
+    x, y = batch_of(n, 2 if name.endswith(" of pairs") else PER_CLASS)
+    cls = getattr(losses, name.split(" ")[0])
     loss = cls(**OURS[name])
     for part, width in loss.trained_parts(DIM):
         part.build(width)
@@ -204,8 +205,12 @@ def lightly(name, n):
     """One step of lightly, which knows two views of each row."""
     import torch
 
-    if name != "NTXentLoss, pairs":
+    if name != "NTXentLoss of pairs":
         return None
+    # The usual torchvision beside a CPU build of torch lacks its operators, which
+    # lightly imports and this loss does not need.
+    stub = "torchvision._meta_registrations"
+    sys.modules[stub] = types.ModuleType(stub)
     from lightly.loss import NTXentLoss
 
     loss = NTXentLoss(temperature=0.07)

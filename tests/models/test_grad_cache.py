@@ -205,7 +205,7 @@ def test_rows_of_a_table_of_vectors_get_their_gradient():
     for chunk in (4, None):
         found.append(model())
         found[-1].compile(
-            keras.optimizers.SGD(1.0), loss=TripletLoss(), grad_cache_chunk=chunk
+            keras.optimizers.SGD(1.0), loss=SupConLoss(), grad_cache_chunk=chunk
         )
         found[-1].train_on_batch(tokens, labels)
     assert gap(*[m.trainable_variables for m in found], model().trainable_variables) < (
@@ -401,6 +401,7 @@ def test_sequences_may_have_another_length_in_each_batch():
         assert np.isfinite(model.train_on_batch(tokens, targets))
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="Keras 3.15 gives losses no masks there")
 def test_a_mask_on_an_output_is_refused():
     tokens = np.random.default_rng(1).integers(0, 9, (10, 6))
     targets = {"embedding": np.arange(10) % 3, "each": np.zeros((10, 6, 3))}
