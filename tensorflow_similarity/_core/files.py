@@ -36,10 +36,42 @@ _UNREADABLE = (
 
 @dataclass
 class NewFolder:
-    """A folder while it is written: put files under `path`, facts into `facts`."""
+    """A folder while it is written: put files under `path`, facts into `facts`.
+
+    Args:
+        path: the new folder, beside the one that it will replace.
+        facts: what the manifest says beyond the files.
+        replaced: the folder that stands there now, None if none does.
+        known: what its manifest lists, by name.
+    """
 
     path: Path
     facts: dict[str, Any] = field(default_factory=dict)
+    replaced: Path | None = None
+    known: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, name: str) -> bool:
+        """Takes the file of this name over from the folder that is replaced.
+
+        For files that never change under their name: nothing is written then.
+
+        Returns:
+            Whether it was there; if not, it is the caller's to write.
+        """
+        entry = self.known.get(name)
+        if entry is None or self.replaced is None:
+            return False
+        source, target = self.replaced / name, self.path / name
+        if not source.is_file() or source.stat().st_size != entry["bytes"]:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, target)
+        self.kept[name] = entry
+        return True
 
 
 @contextlib.contextmanager
@@ -62,7 +94,7 @@ def written_folder(
     _refuse_foreign(path, overwrite)
     with new_beside(path) as new:
         new.mkdir()
-        folder = NewFolder(new)
+        folder = NewFolder(new, **_replaced(path))
         yield folder
         _write_manifest(folder, kind)
         replace_folder(new, path, _own_files(path))
@@ -180,6 +212,9 @@ def _write_manifest(folder: NewFolder, kind: str) -> None:
     for file in sorted(folder.path.rglob("*")):
         if file.is_file():
             name = file.relative_to(folder.path).as_posix()
+            if name in folder.kept:
+                files[name] = folder.kept[name]
+                continue
             files[name] = {"bytes": file.stat().st_size, "sha256": _checksum(file)}
             _to_disk(file)
     manifest = {
@@ -240,6 +275,14 @@ def _refuse_foreign(path: Path, overwrite: bool) -> None:
             f"{str(path)!r} exists and `overwrite=False` was given. Give another "
             "path, or `overwrite=True`."
         )
+
+
+def _replaced(path: Path) -> dict[str, Any]:
+    """The folder that stands at `path` and its files, if its manifest is sound."""
+    try:
+        return {"replaced": path, "known": _read_manifest(path)["files"]}
+    except (ValueError, FileNotFoundError):
+        return {}
 
 
 def _own_files(path: Path) -> set[str]:

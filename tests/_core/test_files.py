@@ -177,3 +177,36 @@ def test_a_name_beside_is_removed_whatever_it_is(tmp_path):
             assert new.suffix == ".keras" and new.parent == tmp_path
             make(new)
         assert not list(tmp_path.iterdir())
+
+
+def test_files_that_never_change_are_taken_over(tmp_path):
+    with files.written_folder(tmp_path / "a", "thing") as folder:
+        assert not folder.keep("parts/1.bin")
+        (folder.path / "parts").mkdir()
+        (folder.path / "parts" / "1.bin").write_bytes(b"one")
+    first = (tmp_path / "a" / "parts" / "1.bin").stat().st_ino
+    with files.written_folder(tmp_path / "a", "thing") as folder:
+        assert folder.keep("parts/1.bin")
+        assert not folder.keep("parts/2.bin")
+    assert files.checked_folder(tmp_path / "a", "thing") == {}
+    assert (tmp_path / "a" / "parts" / "1.bin").stat().st_ino == first
+
+
+def test_a_file_of_another_length_is_not_taken_over(tmp_path):
+    write(tmp_path / "a")
+    (tmp_path / "a" / "file").write_text("longer than it was, by far")
+    with files.written_folder(tmp_path / "a", "thing") as folder:
+        assert not folder.keep("file")
+
+
+def test_where_links_cannot_be_made_the_file_is_copied(tmp_path, monkeypatch):
+    write(tmp_path / "a")
+    name = next(iter(files._read_manifest(tmp_path / "a")["files"]))
+
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    with files.written_folder(tmp_path / "a", "thing") as folder:
+        assert folder.keep(name)
+    assert files.checked_folder(tmp_path / "a", "thing") == {}
