@@ -1,10 +1,14 @@
 """Rows of float32 in blocks, seen through immutable views.
 
 A view never changes: appending and removing return a new one that shares the blocks.
-So readers hold a view as long as they like while a writer goes on.
+So readers hold a view as long as they like while a writer goes on. Blocks stand in
+memory, or in a file, mapped, where they are checked when they are first used.
 """
 
-from dataclasses import dataclass, field
+import secrets
+import zlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +25,113 @@ def rows_per_block(dim: int) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
+class Block:
+    """Rows and their squared lengths, in memory; further rows may be written behind.
+
+    Args:
+        rows: float32, shape (rows_per_block(dim), dim).
+        squares: float32, shape (rows_per_block(dim),).
+        token: a name that no other content has; files are named after it.
+    """
+
+    in_memory = True
+
+    def __init__(self, rows: np.ndarray, squares: np.ndarray, token: str = ""):
+        self.rows = rows
+        self.squares = squares
+        self.token = token or secrets.token_hex(8)
+        self._checked = (0, 0)
+
+    @classmethod
+    def empty(cls, dim: int) -> "Block":
+        height = rows_per_block(dim)
+        return cls(np.empty((height, dim), np.float32), np.empty(height, np.float32))
+
+    @classmethod
+    def of(cls, rows: np.ndarray, token: str = "") -> "Block":
+        """A block in memory of these rows, and of no more if they fill it."""
+        block = cls.empty(rows.shape[1])
+        block.rows[: len(rows)] = rows
+        block.squares[: len(rows)] = _squares(rows)
+        block.token = token or block.token
+        return block
+
+    def copy(self) -> "Block":
+        """The same rows under a name of their own: they may go on differently."""
+        return Block(self.rows.copy(), self.squares.copy())
+
+    def checksum(self, n_rows: int) -> int:
+        """CRC32 of the first rows, taken up where the last call ended."""
+        seen, value = self._checked
+        if seen > n_rows:
+            seen, value = 0, 0
+        value = zlib.crc32(np.ascontiguousarray(self.rows[seen:n_rows]), value)
+        self._checked = (n_rows, value)
+        return value
+
+
+class MappedBlock:
+    """Rows in a file, read by the operating system as they are used.
+
+    The first use reads them all once, compares their checksum, and keeps their squared
+    lengths.
+
+    Args:
+        file: where they stand.
+        offset: bytes before them.
+        shape: (rows, dim).
+        checksum: CRC32 that the rows must have.
+
+    Raises:
+        ValueError: at the first use, if the rows are not as they were written.
+    """
+
+    in_memory = False
+
+    def __init__(
+        self, file: Path, offset: int, shape: tuple[int, int], checksum: int, token: str
+    ):
+        self.token = token
+        self._file = file
+        self._offset = offset
+        self._checksum = checksum
+        self._mapped = np.memmap(file, np.float32, "r", offset, shape)
+        self._squares: np.ndarray | None = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        if self._squares is None:
+            self._check()
+        return self._mapped
+
+    @property
+    def squares(self) -> np.ndarray:
+        if self._squares is None:
+            self._check()
+        return self._squares  # type: ignore[return-value]
+
+    def copy(self) -> Block:
+        return Block.of(np.asarray(self.rows))
+
+    def checksum(self, n_rows: int) -> int:
+        if n_rows == len(self._mapped):
+            return self._checksum
+        return zlib.crc32(np.ascontiguousarray(self.rows[:n_rows]))
+
+    def _check(self) -> None:
+        if zlib.crc32(self._mapped) != self._checksum:
+            raise ValueError(
+                f"The file {str(self._file)!r} is damaged: {len(self._mapped)} vectors "
+                f"from byte {self._offset} on are not as they were written. Restore it "
+                "from a copy, or make the index again from your data."
+            )
+        self._squares = _squares(self._mapped)
+
+
+def _squares(rows: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", rows, rows)
+
+
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """An immutable view of rows, numbered from 0; removed rows keep their number.
@@ -35,8 +146,7 @@ class Vectors:
     size: int = 0
     dead: np.ndarray | None = None
     n_dead: int = 0
-    _blocks: tuple[np.ndarray, ...] = ()
-    _squares: tuple[np.ndarray, ...] = ()
+    parts: tuple[Block | MappedBlock, ...] = ()
     # Rows written into the last block, shared by the views that share the block: the
     # one view that ends there may append in place, any other must copy.
     _written: list[int] = field(default_factory=lambda: [0])
@@ -47,53 +157,49 @@ class Vectors:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the blocks that hold this view."""
-        return sum(b.nbytes for b in self._blocks + self._squares)
+        """Bytes of memory that the blocks of this view take."""
+        held = [part for part in self.parts if part.in_memory]
+        return sum(part.rows.nbytes + part.squares.nbytes for part in held)
 
     def append(self, rows: np.ndarray) -> "Vectors":
         """A view with these rows (n, dim) after the present ones."""
         height = rows_per_block(self.dim)
-        blocks, squares, written = (
-            list(self._blocks),
-            list(self._squares),
-            self._written,
-        )
-        if written[0] != self.size:
+        parts, written = list(self.parts), self._written
+        if written[0] != self.size or (parts and not parts[-1].in_memory):
             written = [self.size]
-            if blocks:
-                blocks[-1], squares[-1] = blocks[-1].copy(), squares[-1].copy()
+            if self.size % height:
+                parts[-1] = parts[-1].copy()
         size, taken = self.size, 0
         while taken < len(rows):
             offset = size % height
             if offset == 0:
-                blocks.append(np.empty((height, self.dim), np.float32))
-                squares.append(np.empty(height, np.float32))
-            part = rows[taken : taken + height - offset]
-            blocks[-1][offset : offset + len(part)] = part
-            part = blocks[-1][offset : offset + len(part)]
-            squares[-1][offset : offset + len(part)] = np.einsum("nd,nd->n", part, part)
-            size, taken = size + len(part), taken + len(part)
+                parts.append(Block.empty(self.dim))
+            n = min(height - offset, len(rows) - taken)
+            new = slice(offset, offset + n)
+            parts[-1].rows[new] = rows[taken : taken + n]
+            parts[-1].squares[new] = _squares(parts[-1].rows[new])
+            size, taken = size + n, taken + n
         written[0] = size
         dead = self.dead
         if dead is not None:
             dead = np.concatenate([dead, np.zeros(len(rows), bool)])
-        return Vectors(
-            self.dim, size, dead, self.n_dead, tuple(blocks), tuple(squares), written
-        )
+        return Vectors(self.dim, size, dead, self.n_dead, tuple(parts), written)
 
     def remove(self, rows: np.ndarray) -> "Vectors":
         """A view in which these rows are dead; the rows must be alive and distinct."""
         dead = np.zeros(self.size, bool) if self.dead is None else self.dead.copy()
         dead[rows] = True
-        return Vectors(
-            self.dim,
-            self.size,
-            dead,
-            self.n_dead + len(rows),
-            self._blocks,
-            self._squares,
-            self._written,
-        )
+        return replace(self, dead=dead, n_dead=self.n_dead + len(rows))
+
+    def masked(self, allowed: np.ndarray) -> "Vectors":
+        """A view in which the rows that are not allowed, bool (size,), are dead too."""
+        dead = ~allowed if self.dead is None else self.dead | ~allowed
+        return replace(self, dead=dead, n_dead=int(np.count_nonzero(dead)))
+
+    def with_part(self, number: int, part: MappedBlock) -> "Vectors":
+        """The view with one full block in another place."""
+        parts = (*self.parts[:number], part, *self.parts[number + 1 :])
+        return replace(self, parts=parts)
 
     def alive_rows(self) -> np.ndarray:
         """Numbers of the rows that were not removed, ascending."""
@@ -103,27 +209,28 @@ class Vectors:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """A copy of these rows, shape (*rows.shape, dim)."""
-        if len(self._blocks) == 1:
-            return self._blocks[0][rows]
+        if len(self.parts) == 1:
+            return np.asarray(self.parts[0].rows[rows])
         height = rows_per_block(self.dim)
         taken = np.empty((*rows.shape, self.dim), np.float32)
         if rows.ndim == 1 and len(rows) <= _FEW:
             for i, row in enumerate(rows.tolist()):
-                taken[i] = self._blocks[row // height][row % height]
+                taken[i] = self.parts[row // height].rows[row % height]
             return taken
         at = rows // height
         for i in np.unique(at):
             here = at == i
-            taken[here] = self._blocks[i][rows[here] % height]
+            taken[here] = self.parts[i].rows[rows[here] % height]
         return taken
 
     def blocks(self, start: int = 0) -> "list[tuple[int, np.ndarray, np.ndarray]]":
         """From row `start` on: (number of the first row, rows, squared lengths)."""
         height = rows_per_block(self.dim)
         parts = []
-        for i in range(start // height, len(self._blocks)):
+        for i in range(start // height, len(self.parts)):
             first, end = max(start, i * height), min(self.size, (i + 1) * height)
             if first < end:
                 within = slice(first - i * height, end - i * height)
-                parts.append((first, self._blocks[i][within], self._squares[i][within]))
+                part = self.parts[i]
+                parts.append((first, part.rows[within], part.squares[within]))
         return parts

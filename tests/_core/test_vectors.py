@@ -81,10 +81,10 @@ def test_rows_are_taken_in_any_order_and_shape(small_blocks):
 def test_appending_shares_full_blocks(small_blocks):
     view = Vectors(2).append(np.ones((40, 2), np.float32))
     later = view.append(np.ones((40, 2), np.float32))
-    assert all(a is b for a, b in zip(view._blocks, later._blocks, strict=False))
+    assert all(a is b for a, b in zip(view.parts, later.parts, strict=False))
     branch = view.append(np.zeros((40, 2), np.float32))
-    assert branch._blocks[2] is not view._blocks[2]
-    assert branch._blocks[0] is view._blocks[0]
+    assert branch.parts[2] is not view.parts[2]
+    assert branch.parts[0] is view.parts[0]
     assert view.nbytes == 3 * 16 * (2 + 1) * 4
 
 
