@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+_SMALL = 65_536
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -27,7 +29,9 @@ class Column:
         buffer, written = self._buffer, self._written
         end = self.size + len(values)
         if written[0] != self.size or end > len(buffer):
-            buffer = np.empty(max(end, 2 * self.size, 16), buffer.dtype)
+            # Twice while small; an eighth more of what counts in memory.
+            spare = self.size if self.size < _SMALL else self.size // 8
+            buffer = np.empty(max(end, self.size + spare, 16), buffer.dtype)
             buffer[: self.size] = self.values
             written = [self.size]
         buffer[self.size : end] = values
@@ -60,16 +64,27 @@ class Items:
         chunk = self._chunks[at]
         return None if chunk is None else chunk[row - self._starts[at]]
 
-    def as_array(self, rows: np.ndarray) -> np.ndarray | None:
-        """These items as one array, None if they are not rows of arrays alike."""
-        chunks = self._chunks[: self._n_chunks]
+    def part(self, start: int, end: int) -> "np.ndarray | list[Any]":
+        """Items `start` to `end`: one array if they are rows of arrays alike."""
+        first = max(bisect_right(self._starts, start, hi=self._n_chunks) - 1, 0)
+        found: list[Sequence[Any] | np.ndarray | None] = []
+        for at in range(first, self._n_chunks):
+            begin, chunk = self._starts[at], self._chunks[at]
+            if begin >= end:
+                break
+            stop = self._starts[at + 1] if at + 1 < self._n_chunks else self.size
+            low, high = max(start, begin), min(end, stop)
+            if chunk is None:
+                found.append([None] * (high - low))
+            else:
+                found.append(chunk[low - begin : high - begin])
         kinds = {
-            (chunk.dtype, chunk.shape[1:]) if isinstance(chunk, np.ndarray) else None
-            for chunk in chunks
+            (part.dtype, part.shape[1:]) if isinstance(part, np.ndarray) else None
+            for part in found
         }
-        if len(kinds) != 1 or None in kinds:
-            return None
-        return np.concatenate(chunks)[rows]  # type: ignore[arg-type]
+        if len(kinds) == 1 and None not in kinds:
+            return np.concatenate(found)  # type: ignore[arg-type]
+        return [item for part in found for item in part]  # type: ignore[union-attr]
 
     def is_empty(self) -> bool:
         """Whether no item has any data."""

@@ -6,6 +6,7 @@ the raw bytes that the text points into. Nothing in it can run code.
 
 import json
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,22 @@ def decode(encoded: bytes) -> Any:
     (length,) = _HEADER.unpack_from(encoded)
     start = _HEADER.size + length
     return _restored(json.loads(encoded[_HEADER.size : start]), encoded[start:])
+
+
+def pack(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Encoded items, one behind the other, uint8, and where each ends, int64."""
+    encoded = [encode(value) for value in values]
+    ends = np.cumsum([len(part) for part in encoded], dtype=np.int64)
+    return np.frombuffer(bytearray(b"".join(encoded)), np.uint8), ends
+
+
+def unpack(raw: np.ndarray, ends: np.ndarray) -> list[Any]:
+    """The items that `pack` packed."""
+    everything, stops = raw.tobytes(), ends.tolist()
+    starts = [0, *stops]
+    return [
+        decode(everything[start:end]) for start, end in zip(starts, stops, strict=False)
+    ]
 
 
 def _described(item: Any, raw: bytearray) -> Any:

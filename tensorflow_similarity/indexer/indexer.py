@@ -288,8 +288,7 @@ class Indexer:
         ):
             folder.facts.update(self.get_config(), size=self.size())
             folder.facts.update(fingerprint=self.fingerprint)
-            (folder.path / "store").mkdir()
-            self.store._write(folder.path / "store", compression)
+            self.store.write(folder, "store", compression)
             self.search.save_state(self._snapshot.search, folder.path / "search")
 
     @classmethod
@@ -305,7 +304,7 @@ class Indexer:
         facts = files.checked_folder(path, kind="index")
         indexer = cls.from_config(facts)
         indexer.fingerprint = facts["fingerprint"]
-        indexer.store._read(path / "store")
+        indexer.store.read(path / "store")
         vectors = indexer._facts().vectors
         indexer._take_snapshot(indexer.search.load_state(path / "search", vectors))
         return indexer

@@ -6,7 +6,8 @@ import keras
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.stores.memory_store import MemoryStore
-from tensorflow_similarity.stores.store import Store, StoreSnapshot, empty_snapshot
+from tensorflow_similarity.stores.snapshot import StoreSnapshot, empty_snapshot
+from tensorflow_similarity.stores.store import Store
 
 __all__ = [
     "MemoryStore",

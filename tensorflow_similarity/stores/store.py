@@ -1,69 +1,43 @@
 """The contract of stores: the facts about each item, by a key never used twice."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from tensorflow_similarity._core import doors, files
+from tensorflow_similarity._core.files import NewFolder
+from tensorflow_similarity._core.id_index import as_own_ids, kind_of
 from tensorflow_similarity._core.items import as_item
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity._core.vectors import Vectors
+from tensorflow_similarity._core.table import as_metadata
+from tensorflow_similarity.stores.changes import (
+    Added,
+    Change,
+    Embedded,
+    Loaded,
+    Relabelled,
+    Removed,
+    Reset,
+    Vacuumed,
+)
+from tensorflow_similarity.stores.snapshot import (
+    NewItems,
+    StoreSnapshot,
+    empty_snapshot,
+)
+from tensorflow_similarity.stores.snapshot_files import read_snapshot, write_snapshot
 from tensorflow_similarity.types import NO_LABEL
 
 
-@dataclass(frozen=True, eq=False)
-class StoreSnapshot:
-    """The facts at one moment; later changes of the store do not show in it.
+class Store:
+    """Embeddings, labels, metadata and user data, by keys that never come back.
 
-    Args:
-        vectors: the embeddings; row i is item i, removed ones included.
-        keys: int64, rising, shape (vectors.size,).
-        labels: int64 with `NO_LABEL`, or objects, shape (vectors.size,).
-        items: user data by row.
-    """
-
-    vectors: Vectors
-    keys: np.ndarray
-    labels: np.ndarray
-    items: Any
-
-    def rows_of(self, keys: np.ndarray) -> np.ndarray:
-        """Rows of these keys; -1 for a key that is not there, or no longer."""
-        if not len(self.keys):
-            return np.full(keys.shape, -1)
-        rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        rows = np.where(self.keys[rows] == keys, rows, -1)
-        if self.vectors.dead is not None:
-            rows = np.where(self.vectors.dead[rows] & (rows >= 0), -1, rows)
-        return rows
-
-    def fetch(self, ids: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Embeddings (n, dim) and user data of keys that are there."""
-        return self.at(self.rows_of(np.asarray(ids)))
-
-    def at(self, rows: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Embeddings (n, dim) and user data of rows."""
-        # Copied: what a user does to a result must not change what is stored.
-        return self.vectors.take(rows), [
-            as_item(self.items[row]) for row in rows.tolist()
-        ]
-
-
-def empty_snapshot(dim: int) -> StoreSnapshot:
-    """A snapshot of no items of this width."""
-    integers = np.empty(0, np.int64)
-    return StoreSnapshot(Vectors(dim), integers, integers, ())
-
-
-class Store(ABC):
-    """Embeddings, labels and user data, by int64 keys that rise and never come back.
-
-    One writer at a time; `snapshot()` gives readers a view that never changes. A
-    store writes the abstract methods; the door checks are done here.
+    One writer at a time; `snapshot()` gives readers a view that never changes. What
+    the facts are after a change is computed here, by `StoreSnapshot`; a store that
+    keeps them elsewhere than in memory writes `_record`.
 
     Args:
         name: string. Defaults to the class's own name for itself.
@@ -71,43 +45,72 @@ class Store(ABC):
     """
 
     default_name = ""
+    #: Whether the items stay where they are when the program ends. An index that is
+    #: saved then writes where the store is and not what is in it.
+    persistent = False
 
     def __init__(self, name: str | None = None, verbose: int = 0):
         self.name = name or self.default_name
         self.verbose = verbose
+        self._snapshot = empty_snapshot(0)
 
-    @abstractmethod
-    def _append(
-        self,
-        embeddings: np.ndarray,
-        labels: np.ndarray,
-        data: "Sequence[Any] | np.ndarray | None",
-    ) -> np.ndarray:
-        """Adds checked items, returns their keys."""
+    # What a store writes.
 
-    @abstractmethod
-    def _remove(self, keys: np.ndarray) -> None:
-        """Removes these keys, all of which are there."""
+    def _record(self, change: Change, after: StoreSnapshot) -> StoreSnapshot:
+        """Keeps a change for good, where the store keeps things; memory does nothing.
 
-    @abstractmethod
-    def replace_embeddings(self, embeddings: np.ndarray) -> None:
-        """New embeddings, checked, for all items that are there, in their order."""
+        Args:
+            after: the facts as they will be.
 
-    @abstractmethod
+        Returns:
+            The facts to go on with: those, or the same from where they are kept now.
+
+        Raises:
+            OSError, RuntimeError: if it cannot; the store is then as it was.
+        """
+        return after
+
+    # Facts and changes.
+
     def snapshot(self) -> StoreSnapshot:
         """The facts as they are now, in a view that never changes."""
+        return self._snapshot
 
-    @abstractmethod
+    def _commit(self, change: Change) -> StoreSnapshot:
+        """Makes a change that passed the door; returns the facts before it."""
+        before = self._snapshot
+        self._snapshot = self._record(change, change.after(before))
+        return before
+
     def reset(self) -> None:
-        """Forgets every item. Keys go on where they were."""
+        """Forgets every item. Keys go on where they were; the width is free again."""
+        self._commit(Reset())
 
-    @abstractmethod
-    def _write(self, path: Path, compression: bool) -> None:
-        """Writes the items that are there into the empty folder `path`."""
+    def replace_embeddings(self, embeddings: np.ndarray) -> None:
+        """New embeddings, checked, for all items that are there, in their order."""
+        self._commit(Embedded(embeddings))
 
-    @abstractmethod
-    def _read(self, path: Path) -> None:
-        """Reads what `_write` wrote, in place of what is here."""
+    def vacuum(self) -> int:
+        """Erases what was removed, from memory and files; keys and ids stay.
+
+        Returns:
+            How many rows went.
+        """
+        n = self._snapshot.vectors.n_dead
+        if n:
+            self._commit(Vacuumed())
+        return n
+
+    def relabel(self, keys: Any, labels: Any) -> None:
+        """Other labels for the items with these keys.
+
+        Raises:
+            KeyError: if one is not there.
+            ValueError, TypeError: for labels that do not fit.
+        """
+        rows = self._rows_there(doors.as_ids(keys, "keys"))
+        checked = self.checked_labels(labels, len(rows), replaced=rows)
+        self._commit(Relabelled(rows, checked))
 
     def add(self, embedding: Any, label: Any = None, data: Any = None) -> int:
         """Adds one item, embedding of shape (dim,); returns its key."""
@@ -116,7 +119,12 @@ class Store(ABC):
         return int(self.batch_add(row, labels, None if data is None else [data])[0])
 
     def batch_add(
-        self, embeddings: Any, labels: Any = None, data: Any = None
+        self,
+        embeddings: Any,
+        labels: Any = None,
+        data: Any = None,
+        ids: Any = None,
+        metadata: Any = None,
     ) -> np.ndarray:
         """Adds items.
 
@@ -124,6 +132,11 @@ class Store(ABC):
             embeddings: shape (n, dim), finite; the first batch fixes the width.
             labels: n integers of 64 bits or strings, None where there is none.
             data: n items of anything that can be kept (`_core/items.py`), or None.
+            ids: the user's own ids, n distinct integers or strings. An item that has
+                one of them already is replaced. Defaults to None: without; an index
+                has own ids for all its items or for none.
+            metadata: plain values to filter by: a dict of columns of n values each, a
+                list of n dicts, or a data frame. Defaults to None.
 
         Returns:
             Their keys, int64, shape (n,).
@@ -133,11 +146,24 @@ class Store(ABC):
         """
         vectors = self.snapshot().vectors
         embeddings = doors.as_embeddings(embeddings, vectors.dim or None)
-        labels = self.checked_labels(labels, len(embeddings))
-        return self._append(embeddings, labels, checked_data(data, len(embeddings)))
+        n = len(embeddings)
+        new = NewItems(
+            embeddings,
+            self.checked_labels(labels, n),
+            checked_data(data, n),
+            self._checked_ids(ids, n),
+            as_metadata(metadata, n),
+        )
+        before = self._commit(Added(new))
+        return np.arange(before.next_key, before.next_key + n)
 
-    def checked_labels(self, labels: Any, n: int) -> np.ndarray:
+    def checked_labels(
+        self, labels: Any, n: int, replaced: np.ndarray | None = None
+    ) -> np.ndarray:
         """Labels of n items as the store keeps them.
+
+        Args:
+            replaced: rows that lose the labels they have.
 
         Raises:
             TypeError: for strings where the labels so far are integers, or the other
@@ -145,7 +171,8 @@ class Store(ABC):
         """
         checked = doors.as_labels(labels, n)
         snapshot = self.snapshot()
-        present = _label_kind(snapshot.labels) if snapshot.vectors.n_alive else None
+        stay = snapshot.vectors.n_alive - (0 if replaced is None else len(replaced))
+        present = _label_kind(snapshot.labels) if stay else None
         kinds = {present, _label_kind(checked)} - {None}
         if len(kinds) > 1:
             raise TypeError(
@@ -154,13 +181,45 @@ class Store(ABC):
             )
         return checked
 
+    def _checked_ids(self, ids: Any, n: int) -> np.ndarray | None:
+        """Own ids of n items, or None; all items of a store have some or none has."""
+        snapshot = self.snapshot()
+        present = snapshot.own_ids if snapshot.vectors.n_alive else None
+        if ids is None:
+            if present is not None and n:
+                raise ValueError(
+                    f"The items of this index have `ids` that are {present.kind}. "
+                    "Give each new item one, too."
+                )
+            return None
+        checked = as_own_ids(ids, n)
+        if present is None and snapshot.vectors.n_alive and n:
+            raise ValueError(
+                "The index numbers its items itself, since the first came without "
+                "`ids`. Go on without, or begin a new index with ids for all."
+            )
+        if present is not None and n and kind_of(checked) != present.kind:
+            raise TypeError(
+                "`ids` must be of one type in one index. It holds "
+                f"{present.kind}; received {kind_of(checked)}."
+            )
+        return checked
+
+    def _rows_there(self, keys: np.ndarray) -> np.ndarray:
+        """Rows of keys that are there; raises KeyError for the first that is not."""
+        rows = self.snapshot().rows_of(keys)
+        if (rows < 0).any():
+            missing = keys[rows < 0][:3].tolist()
+            raise KeyError(f"The store has no item with key {missing}.")
+        return rows
+
     def remove(self, keys: Any) -> int:
         """Removes the items with these keys; returns how many of them were there."""
-        keys = np.unique(doors.as_ids(keys, "keys"))
-        keys = keys[self.snapshot().rows_of(keys) >= 0]
-        if len(keys):
-            self._remove(keys)
-        return len(keys)
+        rows = self.snapshot().rows_of(np.unique(doors.as_ids(keys, "keys")))
+        rows = rows[rows >= 0]
+        if len(rows):
+            self._commit(Removed(rows))
+        return len(rows)
 
     def get(self, idx: int) -> tuple[np.ndarray, int | str | None, Any]:
         """Embedding, label and data of one key.
@@ -179,14 +238,9 @@ class Store(ABC):
         Raises:
             KeyError: if one is not there.
         """
-        snapshot, keys = self.snapshot(), doors.as_ids(idxs, "idxs")
-        rows = snapshot.rows_of(keys)
-        if (rows < 0).any():
-            missing = keys[rows < 0][:3].tolist()
-            raise KeyError(f"The store has no item with key {missing}.")
-        labels = plain_labels(snapshot.labels[rows])
-        embeddings, data = snapshot.fetch(keys)
-        return embeddings, labels, data
+        snapshot, rows = self.snapshot(), self._rows_there(doors.as_ids(idxs, "idxs"))
+        embeddings, data = snapshot.at(rows)
+        return embeddings, plain_labels(snapshot.labels[rows]), data
 
     def size(self) -> int:
         """Number of items."""
@@ -204,7 +258,7 @@ class Store(ABC):
         """
         with files.written_folder(path, kind="store") as folder:
             folder.facts.update(size=len(self))
-            self._write(folder.path, compression)
+            self.write(folder, "store", compression)
 
     def load(self, path: str | Path) -> int:
         """Reads what `save` wrote, in place of what is here; returns the size.
@@ -214,8 +268,20 @@ class Store(ABC):
             ValueError: if it is damaged or newer.
         """
         files.checked_folder(path, kind="store")
-        self._read(Path(path))
+        path = Path(path)
+        # Format 1 had its one file beside the manifest.
+        self.read(path / "store" if (path / "store").is_dir() else path)
         return len(self)
+
+    def write(self, folder: NewFolder, at: str, compression: bool) -> None:
+        """Writes the items under `at` of a new folder."""
+        write_snapshot(self.snapshot(), folder, at, compression)
+
+    def read(self, path: Path, mapped: bool = False) -> None:
+        """Reads what `write` wrote, in place of what is here."""
+        present = self._snapshot.next_key
+        read = read_snapshot(path, mapped)
+        self._commit(Loaded(replace(read, next_key=max(present, read.next_key))))
 
     def to_data_frame(self, num_records: int = 0) -> Any:
         """A pandas data frame: embeddings, labels, data; the keys are its index.
@@ -295,4 +361,6 @@ def _label_kind(labels: np.ndarray) -> str | None:
     """'integers', 'strings', or None where no item has a label."""
     if labels.dtype == object:
         return "strings"
-    return "integers" if (labels != NO_LABEL).any() else None
+    # The first usually tells; a million comparisons cost half a millisecond.
+    some = len(labels) and (labels[0] != NO_LABEL or (labels != NO_LABEL).any())
+    return "integers" if some else None

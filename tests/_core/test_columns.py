@@ -57,14 +57,21 @@ def test_any_tree_of_appends_keeps_every_item(steps):
         got = [items[row] for row in range(items.size)]
         assert [x.tolist() if isinstance(x, np.ndarray) else x for x in got] == values
         assert items.is_empty() == all(value is None for value in values)
+        for start, end in ((0, len(values)), (len(values) // 3, len(values) // 2)):
+            part = [
+                x.tolist() if isinstance(x, np.ndarray) else x
+                for x in items.part(start, end)
+            ]
+            assert part == values[start:end]
 
 
 def test_arrays_alike_come_back_as_one():
     items = Items().append(np.ones((2, 3)), 2).append(np.zeros((1, 3)), 1)
-    assert items.as_array(np.array([2, 0])).tolist() == [[0] * 3, [1] * 3]
+    assert items.part(1, 3).tolist() == [[1] * 3, [0] * 3]
     for other in (np.ones((1, 4)), np.ones((1, 3), np.float32), [1], None):
-        assert items.append(other, 1).as_array(np.array([0])) is None
-    assert Items().as_array(np.array([], int)) is None
+        mixed = items.append(other, 1).part(1, 4)
+        assert isinstance(mixed, list) and len(mixed) == 3
+    assert Items().part(0, 0) == []
 
 
 @pytest.mark.parametrize("chunk", [None, np.ones((0, 2)), []])

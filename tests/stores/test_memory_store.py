@@ -418,7 +418,7 @@ def test_loading_replaces_what_was_there_or_changes_nothing(tmp_path):
     other.batch_add(rows(7, dim=5), range(7))
     assert other.load(tmp_path / "a") == 3
     assert other.to_data_frame()["labels"].tolist() == ["a", "b", "c"]
-    (tmp_path / "a" / "store.npz").write_bytes(b"x")
+    (tmp_path / "a" / "store" / "store.json").write_bytes(b"x")
     with pytest.raises(ValueError, match="damaged"):
         other.load(tmp_path / "a")
     assert len(other) == 3
