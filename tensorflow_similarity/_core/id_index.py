@@ -63,7 +63,7 @@ class IdIndex:
         return self.values.nbytes + runs
 
     def appended(self, ids: np.ndarray) -> "IdIndex":
-        """The index with further ids for the rows that follow, distinct in themselves."""
+        """The index with further ids, distinct, for the rows that follow."""
         if not len(ids):
             return self
         start = self._ids.size

@@ -199,7 +199,15 @@ def test_config_round_trip_through_json(paper, case):
     assert back.get_config() == loss.get_config()
 
 
-@pytest.mark.parametrize("paper", LOSSES)
+@pytest.mark.parametrize(
+    "paper",
+    [
+        p
+        if issubclass(p.loss, losses.ClassLoss | losses.TripletLoss)
+        else pytest.param(p, marks=pytest.mark.heavy_on_jax)
+        for p in LOSSES
+    ],
+)
 def test_a_compiled_model_saves_loads_and_trains_on(paper, tmp_path):
     x, y = rows(), LABELS
     inputs = keras.Input((4,))
@@ -223,6 +231,7 @@ def float16_policy():
     keras.config.set_floatx(floatx)
 
 
+@pytest.mark.heavy_on_jax
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("paper", LOSSES)
 def test_narrow_embeddings_are_compared_in_float32(paper, dtype, float16_policy):

@@ -25,6 +25,7 @@ def names(preset):
     return f"{preset.loss}-{preset.name}"
 
 
+@pytest.mark.heavy_on_jax
 @pytest.mark.parametrize("preset", losses.presets(), ids=names)
 def test_every_preset_makes_a_loss_that_works(preset):
     cls = getattr(losses, preset.loss)

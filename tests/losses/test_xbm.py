@@ -175,7 +175,9 @@ def close(actual, expected):
 @pytest.mark.parametrize(
     ("loss", "reading"), READINGS, ids=[loss.name for loss, _ in READINGS]
 )
-@pytest.mark.parametrize("warmup_steps", [0, 2])
+@pytest.mark.parametrize(
+    "warmup_steps", [pytest.param(0, marks=pytest.mark.heavy_on_jax), 2]
+)
 def test_agrees_with_a_queue_in_plain_loops(loss, reading, warmup_steps):
     # The memory wraps around twice, in the midst of a batch, which may be short.
     queue, loss = Queue(7, warmup_steps), built(loss, 7, warmup_steps=warmup_steps)
