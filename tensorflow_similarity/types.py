@@ -22,8 +22,8 @@ NO_LABEL = int(np.iinfo(np.int64).min)
 class Lookup:
     """One neighbour of one query.
 
-    Two lookups are equal when every field is: ranks and distances exactly, arrays
-    element by element with NaN equal to NaN.
+    Two lookups are equal when rank, distance, label, embedding and data are: ranks and
+    distances exactly, arrays element by element with NaN equal to NaN.
 
     Args:
         rank: int from 1, the nearest first.
@@ -31,6 +31,8 @@ class Lookup:
         label: int or string, None if the item was indexed without one.
         embedding: float32 array, shape (dim,), as it was indexed.
         data: what the user gave as `data` for this item, None if nothing.
+        id: the item's id: the user's own, or the number that the index gave it.
+        metadata: dict, what the user gave as `metadata`, None if the index has none.
     """
 
     rank: int
@@ -38,6 +40,8 @@ class Lookup:
     label: int | str | None = None
     embedding: np.ndarray | None = None
     data: Any = None
+    id: int | str | None = None
+    metadata: dict[str, Any] | None = None
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -53,21 +57,54 @@ class Lookup:
         )
 
 
+@dataclass(eq=False)
+class Item:
+    """One item of an index.
+
+    Args:
+        id: the user's own id, or the number that the index gave it.
+        embedding: float32 array, shape (dim,).
+        label: int or string, None without one.
+        data: what the user gave as `data`, None if nothing.
+        metadata: dict, what the user gave as `metadata`, None if the index has none.
+    """
+
+    id: int | str
+    embedding: np.ndarray
+    label: int | str | None = None
+    data: Any = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What is known of some items beyond id and label, each of length n.
+
+    Args:
+        embeddings: float32, shape (n, dim).
+        data: user data.
+        metadata: dicts, None if the index has no metadata.
+    """
+
+    embeddings: Sequence[Any] | np.ndarray
+    data: Sequence[Any]
+    metadata: Sequence[dict[str, Any] | None]
+
+
 def ranked(
-    distances: np.ndarray,
-    labels: np.ndarray,
-    embeddings: Sequence[Any] | np.ndarray,
-    data: Sequence[Any],
+    ids: np.ndarray, distances: np.ndarray, labels: np.ndarray, details: Details
 ) -> list[Lookup]:
     """The neighbours of one query as objects, from what is known of each, (k,)."""
-    values, names = distances.tolist(), labels.tolist()
+    names, values, labels_of = ids.tolist(), distances.tolist(), labels.tolist()
     return [
         Lookup(
             j + 1,
             values[j],
-            None if names[j] == NO_LABEL else names[j],
-            embeddings[j],
-            data[j],
+            None if labels_of[j] == NO_LABEL else labels_of[j],
+            details.embeddings[j],
+            details.data[j],
+            names[j],
+            details.metadata[j],
         )
         for j in range(len(values))
     ]
@@ -76,8 +113,8 @@ def ranked(
 class Records(Protocol):
     """Where `Lookups` fetches what is made only when looked at."""
 
-    def fetch(self, ids: np.ndarray) -> tuple[np.ndarray, Sequence[Any]]:
-        """Embeddings (n, dim) and user data of the items with these ids."""
+    def fetch(self, ids: np.ndarray) -> Details:
+        """Embeddings, user data and metadata of the items with these ids."""
         ...
 
 
@@ -90,12 +127,13 @@ class Lookups(Sequence[list[Lookup]]):
     `lookups[2:5]` is a `Lookups` of three queries.
 
     Args:
-        ids: int64, shape (n_queries, k). The index's own ids, -1 where not found.
+        ids: shape (n_queries, k): the user's own ids, int64 or strings as objects, or
+            the numbers that the index gave, int64; -1 or None where not found.
         distances: float32, shape (n_queries, k), ascending; inf where not found.
         labels: shape (n_queries, k): int64 with `NO_LABEL` for items without one, or
             an object array of strings and None.
-        found: bool, shape (n_queries, k). Defaults to `ids >= 0`.
-        records: gives embeddings and user data by id. Defaults to None: both None.
+        found: bool, shape (n_queries, k). Defaults to where `distances` is finite.
+        records: gives embeddings, user data and metadata by id. Defaults to None.
     """
 
     def __init__(
@@ -109,7 +147,7 @@ class Lookups(Sequence[list[Lookup]]):
         self.ids = ids
         self.distances = distances
         self.labels = labels
-        self.found = ids >= 0 if found is None else found
+        self.found = np.isfinite(distances) if found is None else found
         self._records = records
 
     def __len__(self) -> int:
@@ -142,12 +180,12 @@ class Lookups(Sequence[list[Lookup]]):
             ) from None
         found = self.found[index]
         ids = self.ids[index][found]
-        embeddings: Any = [None] * len(ids)
-        data: Sequence[Any] = embeddings
+        nothing = [None] * len(ids)
+        details = Details(nothing, nothing, nothing)
         if self._records is not None and len(ids):
-            embeddings, data = self._records.fetch(ids)
+            details = self._records.fetch(ids)
         distances, labels = self.distances[index][found], self.labels[index][found]
-        return ranked(distances, labels, embeddings, data)
+        return ranked(ids, distances, labels, details)
 
     def __iter__(self) -> Iterator[list[Lookup]]:
         return (self[i] for i in range(len(self)))

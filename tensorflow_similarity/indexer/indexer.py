@@ -1,33 +1,26 @@
 """Keeps one store and one search in step, and answers lookups."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from tensorflow_similarity import distances, search, stores
-from tensorflow_similarity._core import doors, files
+from tensorflow_similarity._core import files
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import summary
+from tensorflow_similarity.indexer.asking import AskingMixin
+from tensorflow_similarity.indexer.changing import ChangingMixin
+from tensorflow_similarity.indexer.nearest import IndexSnapshot
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store, StoreSnapshot
-from tensorflow_similarity.types import Lookup, Lookups, ranked
+
+# Vectors beyond this stay in the files that are loaded, unless told otherwise.
+_MAPPED_FROM = 512 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class _Snapshot:
-    """Facts and structure that belong together, swapped as one."""
-
-    facts: StoreSnapshot
-    search: SearchState
-
-
-class Indexer:
+class Indexer(ChangingMixin, AskingMixin):
     """Embeddings with labels and user data, and the search over them.
 
     Readers take one snapshot and are never disturbed; writers queue. What is added is
@@ -85,158 +78,12 @@ class Indexer:
         """Name of the store."""
         return self.store.name
 
-    def add(
-        self,
-        prediction: Any,
-        label: Any = None,
-        data: Any = None,
-        build: bool = True,
-        verbose: int = 1,
-    ) -> int:
-        """Adds one item.
-
-        Args:
-            prediction: its embedding, shape (1, dim).
-            label: integer of 64 bits or string.
-            data: anything that can be kept.
-
-        Returns:
-            Its id.
-        """
-        labels = None if label is None else [label]
-        items = None if data is None else [data]
-        return int(self.batch_add(prediction, labels, items, build, verbose)[0])
-
-    def batch_add(
-        self,
-        predictions: Any,
-        labels: Any = None,
-        data: Any = None,
-        build: bool = True,
-        verbose: int = 1,
-    ) -> np.ndarray:
-        """Adds items; they are found from then on.
-
-        Args:
-            predictions: embeddings, shape (n, dim), finite.
-            labels: n integers of 64 bits or strings, one kind in one index. Defaults
-                to None: without labels.
-            data: n items of anything that can be kept. Defaults to None.
-            build: whether a structure may be built now; with False the items are
-                searched exactly until a later call builds it.
-
-        Returns:
-            Their ids, int64, shape (n,), never used twice.
-
-        Raises:
-            ValueError, TypeError: for wrong input; nothing is added then.
-        """
-        embeddings = doors.as_embeddings(predictions, self.embedding_size)
-        with self._write_lock:
-            keys = self.store.batch_add(embeddings, labels, data)
-            state = self.search.follow(self._snapshot.search, self._facts().vectors)
-            self._take_snapshot(state)
-            if build:
-                self._take_snapshot(self.search.built(state))
-        return keys
-
-    def remove(self, ids: Any) -> int:
-        """Removes items by the ids that adding and lookups gave.
-
-        They are gone from the next lookup on. Unknown ids are left out.
-
-        Returns:
-            How many were there.
-        """
-        ids = doors.as_ids(ids)
-        with self._write_lock:
-            n = self.store.remove(ids)
-            state = self.search.follow(self._snapshot.search, self._facts().vectors)
-            self._take_snapshot(state)
-        return n
-
-    def build(self, force: bool = False) -> None:
-        """Builds the search's structure if it wants one; in any case with `force`."""
-        with self._write_lock:
-            self._take_snapshot(self.search.built(self._snapshot.search, force))
-
-    def replace_embeddings(self, embeddings: Any) -> None:
-        """New embeddings for all items, in the order of `items`; ids stay.
-
-        Raises:
-            ValueError: for another number of rows, wrong widths, or NaN.
-        """
-        rows = doors.as_embeddings(embeddings, self.embedding_size)
-        with self._write_lock:
-            if len(rows) != self.size():
-                raise ValueError(
-                    f"`embeddings` must have one row for each of the {self.size()} "
-                    f"items. Received: {len(rows)} rows."
-                )
-            self.store.replace_embeddings(rows)
-            state = SearchState(self._facts().vectors)
-            self._take_snapshot(self.search.built(state))
-
-    def items(self) -> tuple[np.ndarray, np.ndarray, list[Any]]:
-        """Ids, labels and user data of all items, in the order they were added."""
-        facts = self._snapshot.facts
-        rows = facts.vectors.alive_rows()
-        data = [facts.items[row] for row in rows.tolist()]
-        return facts.keys[rows], facts.labels[rows], data
-
-    def single_lookup(self, prediction: Any, k: int = 5) -> list[Lookup]:
-        """The neighbours of one embedding, shape (1, dim), nearest first.
-
-        Args:
-            k: at least 1; more than there are items gives a short answer.
-
-        Raises:
-            RuntimeError: if the index is empty.
-            ValueError: for a wrong width, NaN, or k below 1.
-        """
-        facts, rows, distances = self._found(prediction, k)
-        if len(rows) != 1:
-            raise ValueError(
-                "`prediction` must be one embedding, shape "
-                f"(1, {self.embedding_size}). Received: {len(rows)} rows. "
-                "`batch_lookup` takes many."
-            )
-        embeddings, data = facts.at(rows[0])
-        return ranked(distances[0], facts.labels[rows[0]], embeddings, data)
-
-    def batch_lookup(self, predictions: Any, k: int = 5, verbose: int = 1) -> Lookups:
-        """The neighbours of each embedding, nearest first.
-
-        Args:
-            predictions: embeddings, shape (n, dim), finite.
-            k: at least 1; more than there are items gives a short answer.
-
-        Returns:
-            `Lookups` of n queries, k (or as many as there are) neighbours each.
-
-        Raises:
-            RuntimeError: if the index is empty.
-            ValueError: for a wrong width, NaN, or k below 1.
-        """
-        facts, rows, distances = self._found(predictions, k)
-        ids, labels = facts.keys[rows], facts.labels[rows]
-        return Lookups(ids, distances, labels, records=facts)
-
     def size(self) -> int:
         """Number of items."""
         return self._snapshot.facts.vectors.n_alive
 
     def __len__(self) -> int:
         return self.size()
-
-    def reset(self) -> None:
-        """Removes all items. Lookups made before keep theirs."""
-        with self._write_lock:
-            self.store.reset()
-            self._take_snapshot(SearchState(self._facts().vectors))
-            self.fingerprint = None
-            self._durations.clear()
-            self._n_lookups = 0
 
     def stats(self) -> dict[str, Any]:
         """Size, number of lookups, and seconds a query over the last batches.
@@ -259,8 +106,8 @@ class Indexer:
         return self._snapshot.search.structure is not None
 
     def nbytes(self) -> int:
-        """Bytes of the embeddings in memory."""
-        return self._snapshot.facts.vectors.nbytes
+        """Bytes in memory of embeddings, keys, labels, ids and metadata."""
+        return self._snapshot.facts.nbytes
 
     def to_data_frame(self, num_items: int = 0) -> Any:
         """A pandas data frame of the items: embeddings, labels, data, by id.
@@ -288,12 +135,21 @@ class Indexer:
         ):
             folder.facts.update(self.get_config(), size=self.size())
             folder.facts.update(fingerprint=self.fingerprint)
-            self.store.write(folder, "store", compression)
-            self.search.save_state(self._snapshot.search, folder.path / "search")
+            folder.facts.update(lineage=self._snapshot.facts.lineage)
+            if not self.store.persistent:
+                self.store.write(folder, "store", compression)
+            self.search.save_state(self._snapshot.search, folder, "search")
 
     @classmethod
-    def load(cls, path: str | Path, verbose: int = 1) -> Self:
-        """Reads what `save` wrote; the files are not needed afterwards.
+    def load(
+        cls, path: str | Path, verbose: int = 1, mapped: bool | None = None
+    ) -> Self:
+        """Reads what `save` wrote; a persistent store is opened where it is.
+
+        Args:
+            mapped: whether the vectors stay in the files, to be read, and checked, as
+                they are used; the files must then stay unchanged. Otherwise the files
+                are not needed afterwards. Defaults to None: from 512 MB on.
 
         Raises:
             FileNotFoundError: if no index is there.
@@ -301,12 +157,21 @@ class Indexer:
                 pickled objects.
         """
         path = Path(path)
-        facts = files.checked_folder(path, kind="index")
+        # Vectors carry checksums of their own, which their reader compares.
+        facts = files.checked_folder(path, kind="index", unread=(".f32",))
         indexer = cls.from_config(facts)
         indexer.fingerprint = facts["fingerprint"]
-        indexer.store.read(path / "store")
-        vectors = indexer._facts().vectors
-        indexer._take_snapshot(indexer.search.load_state(path / "search", vectors))
+        if not indexer.store.persistent:
+            n_bytes = facts["size"] * facts["embedding_size"] * 4
+            mapped = n_bytes >= _MAPPED_FROM if mapped is None else mapped
+            indexer.store.read(path / "store", mapped)
+        now = indexer._facts()
+        state = SearchState(now.vectors)
+        if facts.get("lineage") == now.lineage:
+            state = indexer.search.load_state(path / "search", now.vectors)
+        elif now.vectors.n_alive:
+            state = indexer.search.built(state)
+        indexer._take_snapshot(state)
         return indexer
 
     def get_config(self) -> dict[str, Any]:
@@ -334,25 +199,6 @@ class Indexer:
             stat_buffer_size=config["stat_buffer_size"],
         )
 
-    def _found(
-        self, predictions: Any, k: int
-    ) -> tuple[StoreSnapshot, np.ndarray, np.ndarray]:
-        """The facts, and the nearest rows of them with their distances."""
-        start = time.perf_counter()
-        queries = doors.as_embeddings(predictions, self.embedding_size, "queries")
-        k = doors.as_k(k)
-        snapshot = self._snapshot
-        if not snapshot.facts.vectors.n_alive:
-            raise RuntimeError(
-                "The index is empty. Add items with `index(x, y)` before `lookup(x)`."
-            )
-        rows, distances = self.search.find(snapshot.search, queries, k)
-        if len(queries):
-            seconds = (time.perf_counter() - start) / len(queries)
-            self._durations.append(seconds)
-            self._n_lookups += len(queries)
-        return snapshot.facts, rows, distances
-
     def _facts(self) -> StoreSnapshot:
         facts = self.store.snapshot()
         if not facts.vectors.dim:
@@ -360,7 +206,7 @@ class Indexer:
         return facts
 
     def _take_snapshot(self, state: SearchState) -> None:
-        self._snapshot = _Snapshot(self._facts(), state)
+        self._snapshot = IndexSnapshot(self._facts(), state)
 
 
 def _store_for(identifier: str | Store, dim: int) -> Store:

@@ -1,7 +1,7 @@
 """A model with an index: adding, finding, removing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -15,6 +15,8 @@ from tensorflow_similarity.models.embedding import (
     BATCH_SIZE,
     embed,
     embed_batch,
+    embed_in_lots,
+    is_stream,
     output_names,
     output_number,
 )
@@ -88,8 +90,13 @@ class IndexingMixin:
         build: bool = True,
         verbose: int = 1,
         batch_size: int = BATCH_SIZE,
+        ids: Any = None,
+        metadata: Any = None,
     ) -> np.ndarray:
         """Embeds examples and adds them to the index; they are found from then on.
+
+        Batches of a stream are embedded and added as they come: of the examples, no
+        more than some lots are in memory.
 
         Args:
             x: examples, an array (n, ...), or for a model of several inputs a list or
@@ -102,21 +109,28 @@ class IndexingMixin:
                 are compared one by one until a later call builds it.
             verbose: 1 shows progress after two seconds, 0 never.
             batch_size: examples embedded at a time.
+            ids: your own ids, n distinct integers or strings; an item that is there
+                with one of them is replaced. Defaults to None: the index numbers its
+                items. All items of an index have own ids or none has.
+            metadata: plain values to filter by: a dict of columns of n values, a list
+                of n dicts, or a data frame.
 
         Returns:
-            The items' ids, int64, shape (n,), for `remove`.
+            The items' ids, shape (n,): yours, or int64 numbers never used twice.
 
         Raises:
             ValueError, TypeError: for wrong input; nothing is added then.
         """
-        embeddings, labels = embed(
-            self._embedder(queries=False), x, self._output, batch_size, verbose
-        )
-        embeddings = doors.as_embeddings(embeddings, None, "the model's output")
-        indexer = self._index_for(embeddings.shape[1])
-        self._note_weights(indexer)
+        embedder = self._embedder(queries=False)
+        if is_stream(x) and all(part is None for part in (y, data, ids, metadata)):
+            lots = embed_in_lots(embedder, x, self._output, batch_size, verbose)
+            return self._index_lots(lots, build)
+        embeddings, labels = embed(embedder, x, self._output, batch_size, verbose)
+        indexer = self._index_to_fill(embeddings)
         labels = labels if y is None else y
-        return indexer.batch_add(embeddings, labels, data, build, verbose)
+        return indexer.batch_add(
+            embeddings, labels, data, build, verbose, ids, metadata
+        )
 
     def index_single(
         self,
@@ -125,23 +139,45 @@ class IndexingMixin:
         data: Any = None,
         build: bool = True,
         verbose: int = 1,
-    ) -> int:
+        id: int | str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> int | str:
         """Embeds one example, without the batch axis, and adds it to the index.
 
         Args:
             x: the example.
             y: its label.
             data: what to get back with it.
+            id: your own id for it.
+            metadata: dict of plain values to filter by.
 
         Returns:
             Its id.
         """
-        labels = None if y is None else doors.as_array(y).reshape(-1)
-        items = None if data is None else [data]
-        return int(self.index(_one(x), labels, items, build, verbose)[0])
+        added = self.index(
+            _one(x),
+            None if y is None else doors.as_array(y).reshape(-1),
+            None if data is None else [data],
+            build,
+            verbose,
+            ids=None if id is None else [id],
+            metadata=None if metadata is None else [metadata],
+        )
+        its_id: int | str = added.tolist()[0]
+        return its_id
 
     def lookup(
-        self, x: Any, k: int = 5, verbose: int = 1, batch_size: int = BATCH_SIZE
+        self,
+        x: Any = None,
+        k: int = 5,
+        verbose: int = 1,
+        batch_size: int = BATCH_SIZE,
+        *,
+        id: Any = None,
+        where: Mapping[str, Any] | None = None,
+        exact: bool | None = None,
+        max_distance: float | None = None,
+        group_by: str | None = None,
     ) -> Lookups:
         """The nearest neighbours of each example, nearest first.
 
@@ -150,36 +186,60 @@ class IndexingMixin:
             k: neighbours of each; more than there are items gives a short answer.
             verbose: 1 shows progress after two seconds, 0 never.
             batch_size: examples embedded at a time.
+            id: in place of `x`: ids of items of the index, whose neighbours are asked
+                for; the items themselves are left out.
+            where: conditions on metadata, labels and ids that neighbours must meet:
+                `{"colour": "red", "price": {"<": 20}}`.
+            exact: True compares with every item. With `where`, False lets an
+                approximate structure answer. Defaults to None: exact with `where`, as
+                the search does it without.
+            max_distance: neighbours beyond are left out.
+            group_by: "label" or a metadata column: of each group only the nearest.
 
         Returns:
             `Lookups`: reads like a list of lists of `Lookup`, one list an example.
 
         Raises:
             RuntimeError: if the index is empty.
-            ValueError: for wrong input, or k below 1.
+            KeyError: for an id that is not there.
+            ValueError: for wrong input, k below 1, or an unknown column.
         """
+        if (x is None) == (id is None):
+            raise ValueError(
+                "`lookup` needs either `x`, examples, or `id`, items of the index."
+            )
         indexer = self._similarity.filled_index()
         self._warn_if_old(indexer)
-        doors.as_k(k)
+        asked = (doors.as_k(k), where, exact, max_distance, group_by)
+        if id is not None:
+            return indexer.lookup_ids(id, *asked)
         embedder = self._embedder(queries=True)
         embeddings, _ = embed(embedder, x, self._output, batch_size, verbose)
-        return indexer.batch_lookup(embeddings, k, verbose)
+        return indexer.batch_lookup(embeddings, asked[0], verbose, *asked[1:])
 
-    def single_lookup(self, x: Any, k: int = 5) -> list[Lookup]:
+    def single_lookup(
+        self,
+        x: Any,
+        k: int = 5,
+        *,
+        where: Mapping[str, Any] | None = None,
+        exact: bool | None = None,
+        max_distance: float | None = None,
+        group_by: str | None = None,
+    ) -> list[Lookup]:
         """The nearest neighbours of one example without the batch axis.
 
-        Args:
-            x: the example.
-            k: neighbours; more than there are items gives a short answer.
+        Args: as those of `lookup`.
 
         Raises:
             RuntimeError: if the index is empty.
-            ValueError: for wrong input, or k below 1.
+            ValueError: for wrong input, k below 1, or an unknown column.
         """
         indexer = self._similarity.filled_index()
         self._warn_if_old(indexer)
         embedder = self._embedder(queries=True)
-        return indexer.single_lookup(embed_batch(embedder, _one(x), self._output), k)
+        query = embed_batch(embedder, _one(x), self._output)
+        return indexer.single_lookup(query, k, where, exact, max_distance, group_by)
 
     def remove(self, ids: Any) -> int:
         """Removes items by the ids that `index` returned or lookups hold.
@@ -188,6 +248,18 @@ class IndexingMixin:
             How many of them were there.
         """
         return self._similarity.existing_index().remove(ids)
+
+    def relabel(self, ids: Any, y: Any) -> None:
+        """Gives items of the index other labels; nothing else about them changes.
+
+        Raises:
+            KeyError: for an id that is not there.
+        """
+        self._similarity.existing_index().relabel(ids, y)
+
+    def vacuum(self) -> int:
+        """Erases removed items for good; returns how many."""
+        return self._similarity.existing_index().vacuum()
 
     def reindex(self, x: Any = None, verbose: int = 1) -> None:
         """Embeds all items again, with the weights as they are now; ids stay.
@@ -266,6 +338,31 @@ class IndexingMixin:
     def _fingerprint(self) -> str:
         """Of the weights that embed what is indexed."""
         return fingerprint(self._embedder(queries=False))
+
+    def _index_to_fill(self, embeddings: np.ndarray) -> Indexer:
+        """The index for such embeddings; it remembers which weights made them."""
+        rows = doors.as_embeddings(embeddings, None, "the model's output")
+        indexer = self._index_for(rows.shape[1])
+        self._note_weights(indexer)
+        return indexer
+
+    def _index_lots(
+        self, lots: Iterator[tuple[np.ndarray, Any]], build: bool
+    ) -> np.ndarray:
+        """Adds lots of embeddings with their labels, all or none; their ids."""
+        added: list[np.ndarray] = []
+        indexer = None
+        try:
+            for embeddings, labels in lots:
+                indexer = self._index_to_fill(embeddings)
+                added.append(indexer.batch_add(embeddings, labels, build=build))
+        except BaseException:
+            if indexer is not None and added:
+                indexer.remove(np.concatenate(added))
+            raise
+        if not added:
+            raise ValueError("`x` is empty: there is nothing to embed.")
+        return np.concatenate(added)
 
     def _note_weights(self, indexer: Indexer) -> None:
         """Remembers which weights embedded the index; warns if there were others."""

@@ -7,7 +7,8 @@ import keras
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.stores.memory_store import MemoryStore
 from tensorflow_similarity.stores.snapshot import StoreSnapshot, empty_snapshot
-from tensorflow_similarity.stores.store import Store
+from tensorflow_similarity.stores.store import Store, plain_labels
+from tensorflow_similarity.stores.where import rows_where
 
 __all__ = [
     "MemoryStore",
@@ -16,6 +17,8 @@ __all__ = [
     "deserialize",
     "empty_snapshot",
     "get",
+    "plain_labels",
+    "rows_where",
     "serialize",
 ]
 

@@ -12,7 +12,7 @@ from tensorflow_similarity._core.id_index import IdIndex
 from tensorflow_similarity._core.items import as_item
 from tensorflow_similarity._core.table import Batch, Table
 from tensorflow_similarity._core.vectors import Vectors
-from tensorflow_similarity.types import NO_LABEL
+from tensorflow_similarity.types import NO_LABEL, Details
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +98,18 @@ class StoreSnapshot:
             return self._alive(self.own_ids.rows_of(ids))
         return np.full(len(ids), -1) if ids.dtype == object else self.rows_of(ids)
 
-    def fetch(self, ids: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Embeddings (n, dim) and user data of ids that are there."""
+    def fetch(self, ids: np.ndarray) -> Details:
+        """Embeddings, user data and metadata of ids that are there."""
         return self.at(self.rows_of_ids(np.asarray(ids)))
 
-    def at(self, rows: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-        """Embeddings (n, dim) and user data of rows."""
+    def at(self, rows: np.ndarray) -> Details:
+        """Embeddings, user data and metadata of rows."""
         # Copied: what a user does to a result must not change what is stored.
-        return self.vectors.take(rows), [
-            as_item(self.items[row]) for row in rows.tolist()
-        ]
+        data = [as_item(self.items[row]) for row in rows.tolist()]
+        metadata: list[Any] = [None] * len(rows)
+        if self.metadata.columns:
+            metadata = self.metadata.records(rows)
+        return Details(self.vectors.take(rows), data, metadata)
 
     @property
     def nbytes(self) -> int:

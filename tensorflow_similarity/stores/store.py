@@ -239,8 +239,9 @@ class Store:
             KeyError: if one is not there.
         """
         snapshot, rows = self.snapshot(), self._rows_there(doors.as_ids(idxs, "idxs"))
-        embeddings, data = snapshot.at(rows)
-        return embeddings, plain_labels(snapshot.labels[rows]), data
+        details = snapshot.at(rows)
+        labels = plain_labels(snapshot.labels[rows])
+        return np.asarray(details.embeddings), labels, list(details.data)
 
     def size(self) -> int:
         """Number of items."""

@@ -1,0 +1,237 @@
+"""An index that changes: adding, removing, relabelling, building."""
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorflow_similarity import stores
+from tensorflow_similarity._core import doors
+from tensorflow_similarity._core.id_index import as_asked_ids
+from tensorflow_similarity.indexer.nearest import IndexSnapshot
+from tensorflow_similarity.search import Search, SearchState
+from tensorflow_similarity.stores import Store
+
+if TYPE_CHECKING:
+    from tensorflow_similarity.indexer.indexer import Indexer
+
+# Items taken over at a time from another index.
+_LOT = 65_536
+
+
+class ChangingMixin:
+    """Writes to the store and lets the search follow, for `Indexer`."""
+
+    embedding_size: int
+    search: Search
+    store: Store
+    _snapshot: IndexSnapshot
+    _write_lock: "threading.RLock"
+
+    def add(
+        self,
+        prediction: Any,
+        label: Any = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+        id: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> int | str:
+        """Adds one item, or replaces the one with this id.
+
+        Args:
+            prediction: its embedding, shape (1, dim).
+            label: integer of 64 bits or string.
+            data: anything that can be kept.
+            id: your own id, integer or string.
+            metadata: dict of plain values to filter by.
+
+        Returns:
+            Its id.
+        """
+        found = self.batch_add(
+            prediction,
+            None if label is None else [label],
+            None if data is None else [data],
+            build,
+            verbose,
+            None if id is None else [id],
+            None if metadata is None else [metadata],
+        )
+        added: int | str = found.tolist()[0]
+        return added
+
+    def batch_add(
+        self,
+        predictions: Any,
+        labels: Any = None,
+        data: Any = None,
+        build: bool = True,
+        verbose: int = 1,
+        ids: Any = None,
+        metadata: Any = None,
+    ) -> np.ndarray:
+        """Adds items, or replaces those with these ids; they are found from then on.
+
+        Args:
+            predictions: embeddings, shape (n, dim), finite.
+            labels: n integers of 64 bits or strings, one kind in one index. Defaults
+                to None: without labels.
+            data: n items of anything that can be kept. Defaults to None.
+            build: whether a structure may be built now; with False the items are
+                searched exactly until a later call builds it.
+            ids: your own ids, n distinct integers or strings; an item that is there
+                with one of them is replaced. Defaults to None: the index numbers its
+                items itself. All items of an index have own ids or none has.
+            metadata: plain values to filter by: a dict of columns of n values, a list
+                of n dicts, or a data frame. A column keeps its type.
+
+        Returns:
+            Their ids, shape (n,): yours, or int64 numbers that are never used twice.
+
+        Raises:
+            ValueError, TypeError: for wrong input; nothing is added then.
+        """
+        embeddings = doors.as_embeddings(predictions, self.embedding_size)
+        with self._write_lock:
+            self.store.batch_add(embeddings, labels, data, ids, metadata)
+            state = self._follow()
+            if build:
+                self._take_snapshot(self.search.built(state))
+            added: np.ndarray = self._snapshot.facts.ids[-len(embeddings) :].copy()
+        return added if len(embeddings) else added[:0]
+
+    def remove(self, ids: Any) -> int:
+        """Removes items by the ids that adding and lookups gave.
+
+        They are gone from the next lookup on. Unknown ids are left out.
+
+        Returns:
+            How many were there.
+        """
+        asked = as_asked_ids(ids)
+        with self._write_lock:
+            facts = self._snapshot.facts
+            rows = facts.rows_of_ids(asked)
+            n = self.store.remove(facts.keys[rows[rows >= 0]])
+            self._follow()
+        return n
+
+    def relabel(self, ids: Any, labels: Any) -> None:
+        """Gives items other labels; nothing else about them changes.
+
+        Args:
+            ids: of items that are there.
+            labels: one for each, of the kind that the index has.
+
+        Raises:
+            KeyError: for an id that is not there.
+            ValueError, TypeError: for labels that do not fit.
+        """
+        with self._write_lock:
+            rows = self._rows_there(ids)
+            self.store.relabel(self._snapshot.facts.keys[rows], labels)
+            self._follow()
+
+    def vacuum(self) -> int:
+        """Erases removed items for good, from memory, structure and later files.
+
+        Removed items are never found, but until then their vectors still take place.
+        The structure is built anew if there was one. Ids stay.
+
+        Returns:
+            How many were erased.
+        """
+        with self._write_lock:
+            was_built = self.is_built()
+            n = self.store.vacuum()
+            if n:
+                state = SearchState(self._facts().vectors)
+                if state.vectors.n_alive:
+                    state = self.search.built(state, force=was_built)
+                self._take_snapshot(state)
+        return n
+
+    def merge(self, other: "Indexer") -> np.ndarray:
+        """Adds all items of another index; those with equal own ids are replaced.
+
+        Args:
+            other: an index of the same distance and width; it stays as it is.
+
+        Returns:
+            The ids of the items added.
+
+        Raises:
+            ValueError: for another distance or width, or if one has ids of your own
+                and the other has not.
+        """
+        alike = other.distance == self.distance
+        if not alike or other.embedding_size != self.embedding_size:
+            raise ValueError(
+                "Only an index of the same distance and width can be merged: "
+                f"{self.distance.name!r} and {self.embedding_size}. Received: "
+                f"{other.distance.name!r} and {other.embedding_size}."
+            )
+        facts = other._snapshot.facts
+        alive = facts.vectors.alive_rows()
+        added = []
+        with self._write_lock:
+            for start in range(0, len(alive), _LOT):
+                rows = alive[start : start + _LOT]
+                details = facts.at(rows)
+                added.append(
+                    self.batch_add(
+                        details.embeddings,
+                        stores.plain_labels(facts.labels[rows]),
+                        details.data,
+                        build=start + _LOT >= len(alive),
+                        ids=None if facts.own_ids is None else facts.ids[rows],
+                        metadata=facts.metadata.plain(rows) or None,
+                    )
+                )
+        return np.concatenate(added) if added else facts.ids[:0]
+
+    def build(self, force: bool = False) -> None:
+        """Gets what was added last into the search's structures, if it wants some.
+
+        Args:
+            force: whether all items get into one new structure, at any size; lookups
+                are fastest then.
+        """
+        with self._write_lock:
+            state = self._snapshot.search
+            self._take_snapshot(self.search.built(state, force, tail=True))
+
+    def replace_embeddings(self, embeddings: Any) -> None:
+        """New embeddings for all items, in the order of `items`; ids stay.
+
+        Raises:
+            ValueError: for another number of rows, wrong widths, or NaN.
+        """
+        rows = doors.as_embeddings(embeddings, self.embedding_size)
+        with self._write_lock:
+            if len(rows) != self.size():
+                raise ValueError(
+                    f"`embeddings` must have one row for each of the {self.size()} "
+                    f"items. Received: {len(rows)} rows."
+                )
+            self.store.replace_embeddings(rows)
+            state = SearchState(self._facts().vectors)
+            self._take_snapshot(self.search.built(state))
+
+    def reset(self) -> None:
+        """Removes all items. Lookups made before keep theirs."""
+        with self._write_lock:
+            self.store.reset()
+            self._take_snapshot(SearchState(self._facts().vectors))
+            self.fingerprint = None
+            self._durations.clear()
+            self._n_lookups = 0
+
+    def _follow(self) -> SearchState:
+        """Takes over what the store now holds; the state of the search afterwards."""
+        state = self.search.follow(self._snapshot.search, self._facts().vectors)
+        self._take_snapshot(state)
+        return state
