@@ -256,7 +256,7 @@ class Indexer:
 
     def is_built(self) -> bool:
         """Whether a structure answers; without one, all items are searched exactly."""
-        return self._snapshot.search.structure is not None
+        return bool(self._snapshot.search.segments)
 
     def nbytes(self) -> int:
         """Bytes of the embeddings in memory."""
@@ -290,7 +290,7 @@ class Indexer:
             folder.facts.update(fingerprint=self.fingerprint)
             (folder.path / "store").mkdir()
             self.store._write(folder.path / "store", compression)
-            self.search.save_state(self._snapshot.search, folder.path / "search")
+            self.search.save_state(self._snapshot.search, folder, "search")
 
     @classmethod
     def load(cls, path: str | Path, verbose: int = 1) -> Self:

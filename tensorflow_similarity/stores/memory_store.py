@@ -30,7 +30,7 @@ class MemoryStore(Store):
     """Keeps embeddings in blocks of float32, labels and keys in flat columns.
 
     User data given as an array stays one; other data are kept item by item. What is
-    given is copied. Removed items are masked, and left out when the store is saved.
+    given is copied. Removed items are masked.
 
     Example:
         >>> store = MemoryStore()
@@ -96,7 +96,7 @@ class MemoryStore(Store):
 
     def _write(self, path: Path, compression: bool) -> None:
         snapshot = self.snapshot()
-        rows = snapshot.vectors.alive_rows()
+        rows = np.arange(snapshot.vectors.size)
         arrays = {
             "embeddings": snapshot.vectors.take(rows),
             "keys": snapshot.keys[rows],
@@ -104,6 +104,8 @@ class MemoryStore(Store):
             **_label_arrays(snapshot.labels[rows]),
             **_data_arrays(self._state.items, rows),
         }
+        if snapshot.vectors.dead is not None:
+            arrays["dead"] = snapshot.vectors.dead
         small = set(arrays) - {"embeddings"} if compression else set()
         files.write_arrays(path / _FILE, arrays, compressed=small)
 
@@ -112,8 +114,11 @@ class MemoryStore(Store):
         embeddings, keys = arrays["embeddings"], arrays["keys"]
         labels = _labels_from(arrays)
         data = _data_from(arrays)
+        vectors = Vectors(embeddings.shape[1]).append(embeddings)
+        if "dead" in arrays:
+            vectors = vectors.remove(np.flatnonzero(arrays["dead"]))
         self._state = _State(
-            Vectors(embeddings.shape[1]).append(embeddings),
+            vectors,
             Column(np.empty(0, np.int64)).append(keys),
             Column(np.empty(0, labels.dtype)).append(labels),
             Items().append(data, len(keys)),
