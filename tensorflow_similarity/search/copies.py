@@ -73,7 +73,7 @@ class Copies:
         if dead is not None:
             counts &= ~dead[single]
         counts = np.where(several, self.ends[at] - starts, counts)
-        before = np.cumsum(counts, axis=1) - counts
+        before: np.ndarray = np.cumsum(counts, axis=1) - counts
         counts = np.clip(n - before, 0, counts).ravel()
         # One entry for each row of the answer: the place in `found` that it is from.
         source = np.repeat(np.arange(found.size), counts)

@@ -11,8 +11,8 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import files
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.search.copies import collapsed
 from tensorflow_similarity.search import state_files
+from tensorflow_similarity.search.copies import collapsed
 from tensorflow_similarity.search.exact import exact_top_k, measured
 from tensorflow_similarity.search.kernels import kernel_of
 from tensorflow_similarity.search.segments import (

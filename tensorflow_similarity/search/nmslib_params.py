@@ -6,19 +6,19 @@ import numpy as np
 
 # The least value of each parameter that NMSLIB knows.
 _KNOWN: dict[str, dict[str, int]] = {
-"index_params": {
-    "M": 2,
-    "efConstruction": 1,
-    "indexThreadQty": 1,
-    "post": 0,
-    "delaunay_type": 0,
-    "maxM": 1,
-    "maxM0": 1,
-    "mult": 0,
-    "skip_optimized_index": 0,
-    "searchMethod": 0,
-},
-"query_params": {"efSearch": 1, "ef": 1},
+    "index_params": {
+        "M": 2,
+        "efConstruction": 1,
+        "indexThreadQty": 1,
+        "post": 0,
+        "delaunay_type": 0,
+        "maxM": 1,
+        "maxM0": 1,
+        "mult": 0,
+        "skip_optimized_index": 0,
+        "searchMethod": 0,
+    },
+    "query_params": {"efSearch": 1, "ef": 1},
 }
 
 

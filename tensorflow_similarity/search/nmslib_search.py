@@ -119,7 +119,9 @@ class NMSLibSearch(Search):
         self.method = method
         self.index_params = nmslib_params.checked("index_params", index_params)
         self.query_params = nmslib_params.checked("query_params", query_params)
-        self.recall_target = nmslib_params.checked_target(recall_target, self.query_params)
+        self.recall_target = nmslib_params.checked_target(
+            recall_target, self.query_params
+        )
 
     def _wants_structure(self, n_rows: int) -> bool:
         return self.method == "hnsw" and n_rows * self.dim >= _EXACT_FLOATS
