@@ -201,11 +201,12 @@ class Vectors:
         parts = (*self.parts[:number], part, *self.parts[number + 1 :])
         return replace(self, parts=parts)
 
-    def alive_rows(self) -> np.ndarray:
-        """Numbers of the rows that were not removed, ascending."""
+    def alive_rows(self, start: int = 0, end: int | None = None) -> np.ndarray:
+        """Numbers of the rows of [start, end) that were not removed, ascending."""
+        end = self.size if end is None else end
         if self.dead is None:
-            return np.arange(self.size)
-        return np.flatnonzero(~self.dead)
+            return np.arange(start, end)
+        return np.flatnonzero(~self.dead[start:end]) + start
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """A copy of these rows, shape (*rows.shape, dim)."""
@@ -217,20 +218,23 @@ class Vectors:
             for i, row in enumerate(rows.tolist()):
                 taken[i] = self.parts[row // height].rows[row % height]
             return taken
-        at = rows // height
-        for i in np.unique(at):
-            here = at == i
-            taken[here] = self.parts[i].rows[rows[here] % height]
+        flat, at = taken.reshape(-1, self.dim), rows.ravel() // height
+        order = np.argsort(at, kind="stable")
+        numbers, firsts = np.unique(at[order], return_index=True)
+        for i, here in zip(numbers.tolist(), np.split(order, firsts[1:]), strict=False):
+            flat[here] = self.parts[i].rows[rows.ravel()[here] % height]
         return taken
 
-    def blocks(self, start: int = 0) -> "list[tuple[int, np.ndarray, np.ndarray]]":
-        """From row `start` on: (number of the first row, rows, squared lengths)."""
-        height = rows_per_block(self.dim)
+    def blocks(
+        self, start: int = 0, end: int | None = None
+    ) -> "list[tuple[int, np.ndarray, np.ndarray]]":
+        """Rows [start, end): (number of the first row, rows, squared lengths)."""
+        height, end = rows_per_block(self.dim), self.size if end is None else end
         parts = []
         for i in range(start // height, len(self.parts)):
-            first, end = max(start, i * height), min(self.size, (i + 1) * height)
-            if first < end:
-                within = slice(first - i * height, end - i * height)
+            first, last = max(start, i * height), min(end, (i + 1) * height)
+            if first < last:
+                within = slice(first - i * height, last - i * height)
                 part = self.parts[i]
                 parts.append((first, part.rows[within], part.squares[within]))
         return parts

@@ -103,7 +103,7 @@ class Indexer(ChangingMixin, AskingMixin):
 
     def is_built(self) -> bool:
         """Whether a structure answers; without one, all items are searched exactly."""
-        return self._snapshot.search.structure is not None
+        return bool(self._snapshot.search.segments)
 
     def nbytes(self) -> int:
         """Bytes in memory of embeddings, keys, labels, ids and metadata."""

@@ -8,7 +8,8 @@ from tensorflow_similarity._core import doors
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.search.linear_search import LinearSearch
 from tensorflow_similarity.search.nmslib_search import NMSLibSearch
-from tensorflow_similarity.search.search import Search, SearchState
+from tensorflow_similarity.search.search import Search
+from tensorflow_similarity.search.segments import SearchState
 
 __all__ = [
     "LinearSearch",

@@ -10,16 +10,26 @@ _RESERVE = 16
 # Floats of ranks, and of gathered rows, held at a time (2 MB and 16 MB).
 _TILE_FLOATS = 512 * 1024
 _GATHER_FLOATS = 4 * 1024 * 1024
+# Rows fewer than this share of all are copied together before they are searched.
+_SPARSE_SHARE = 0.25
+
+# The number of the first row, rows, and their squared lengths.
+_Block = tuple[int, np.ndarray, np.ndarray]
 
 
 def exact_top_k(
-    kernel: Kernel, vectors: Vectors, queries: np.ndarray, k: int, start: int = 0
+    kernel: Kernel,
+    vectors: Vectors,
+    queries: np.ndarray,
+    k: int,
+    start: int = 0,
+    end: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows from row `start` on, nearest first, equal ones by row.
+    """The k nearest of rows [start, end), nearest first, equal ones by row.
 
     Rows are ranked by matrix products, some more than k are measured accurately, and
     where rounding could have hidden a nearer row, all rows within the rounding are
-    measured.
+    measured. Where few rows are there, as behind a filter, they are gathered first.
 
     Args:
         queries: float32, shape (n_queries, dim).
@@ -28,47 +38,60 @@ def exact_top_k(
     Returns:
         rows: int64, shape (n_queries, min(k, alive rows)); distances: float32, alike.
     """
-    n_rows = vectors.size - start
+    end = vectors.size if end is None else end
+    n_rows = end - start
     if vectors.dead is not None:
-        n_rows -= int(np.count_nonzero(vectors.dead[start:]))
+        n_rows -= int(np.count_nonzero(vectors.dead[start:end]))
     k = min(k, n_rows)
     rows = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k), np.float32)
     if k == 0:
         return rows, distances
+    if _is_sparse(n_rows, end - start, vectors.dim):
+        alive = vectors.alive_rows(start, end)
+        gathered = Vectors(vectors.dim).append(vectors.take(alive))
+        rows, distances = exact_top_k(kernel, gathered, queries, k)
+        return alive[rows], distances
+    blocks = vectors.blocks(start, end)
     tile = max(64, _TILE_FLOATS // rows_per_block(vectors.dim))
     for i in range(0, len(queries), tile):
         part = slice(i, i + tile)
         rows[part], distances[part] = _tile_top_k(
-            kernel, vectors, queries[part], k, start, n_rows
+            kernel, vectors, blocks, queries[part], k, n_rows
         )
     return rows, distances
+
+
+def _is_sparse(n_rows: int, n_all: int, dim: int) -> bool:
+    """Whether copying so few of all rows costs less than to pass over all."""
+    fits = n_rows * dim <= _GATHER_FLOATS or n_rows <= 0.05 * n_all
+    return fits and n_rows < _SPARSE_SHARE * n_all
 
 
 def _tile_top_k(
     kernel: Kernel,
     vectors: Vectors,
+    blocks: list[_Block],
     queries: np.ndarray,
     k: int,
-    start: int,
     n_rows: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     n_kept = min(k + _RESERVE, n_rows)
     prepared = kernel.prepare(queries)
-    ranks, rows = _best_by_rank(kernel, vectors, prepared, n_kept, start)
-    distances = _measure(kernel, vectors, queries, rows)
+    ranks, rows = _best_by_rank(kernel, vectors, blocks, prepared, n_kept)
+    distances = measured(kernel, vectors, queries, rows)
     order = np.lexsort((rows, distances))[:, :k]
     found = np.take_along_axis(rows, order, 1)
     distances = np.take_along_axis(distances, order, 1)
     if n_kept < n_rows:
-        largest = max(float(s.max()) for _, _, s in vectors.blocks(start))
+        largest = max(float(s.max()) for _, _, s in blocks)
         # Further rows than this by rank are further than the k-th by distance.
         limits = kernel.rank_of(prepared, distances[:, -1:])
         limits = limits + kernel.rounding(prepared, largest)
         unproved = np.flatnonzero(ranks.max(axis=1, keepdims=True) <= limits)
         for i in unproved:
             found[i], distances[i] = _measure_within(
-                kernel, vectors, queries[i : i + 1], limits[i, 0], k, start
+                kernel, vectors, blocks, queries[i : i + 1], limits[i, 0], k
             )
     return found, distances
 
@@ -77,7 +100,7 @@ def _rank_block(
     kernel: Kernel,
     vectors: Vectors,
     queries: np.ndarray,
-    block: tuple[int, np.ndarray, np.ndarray],
+    block: _Block,
 ) -> np.ndarray:
     """Ranks of one block's rows, +inf for the dead."""
     first, rows, squares = block
@@ -88,13 +111,17 @@ def _rank_block(
 
 
 def _best_by_rank(
-    kernel: Kernel, vectors: Vectors, queries: np.ndarray, n_kept: int, start: int
+    kernel: Kernel,
+    vectors: Vectors,
+    blocks: list[_Block],
+    queries: np.ndarray,
+    n_kept: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The n_kept rows of lowest rank per query, unordered: ranks and rows."""
     n_queries = len(queries)
     best = np.empty((n_queries, 0), np.float32)
     best_rows = np.empty((n_queries, 0), np.int64)
-    for block in vectors.blocks(start):
+    for block in blocks:
         ranks = _rank_block(kernel, vectors, queries, block)
         if best.shape[1] < n_kept:
             limits = _beyond_lowest(ranks, n_kept)
@@ -149,7 +176,7 @@ def _below(
     return packed, rows
 
 
-def _measure(
+def measured(
     kernel: Kernel, vectors: Vectors, queries: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     """Distances of each query to its own rows (n_queries, n), a few queries a time."""
@@ -164,16 +191,16 @@ def _measure(
 def _measure_within(
     kernel: Kernel,
     vectors: Vectors,
+    blocks: list[_Block],
     query: np.ndarray,
     limit: float,
     k: int,
-    start: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest rows of one query among all rows of rank up to `limit`."""
     prepared = kernel.prepare(query)
     rows = np.empty(0, np.int64)
     distances = np.empty(0, np.float32)
-    for block in vectors.blocks(start):
+    for block in blocks:
         ranks = _rank_block(kernel, vectors, prepared, block)[0]
         near = np.flatnonzero(ranks <= limit)
         if len(near):

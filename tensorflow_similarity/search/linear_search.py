@@ -7,6 +7,7 @@ import numpy as np
 
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.search.search import Search
+from tensorflow_similarity.search.segments import SearchState
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -31,6 +32,12 @@ class LinearSearch(Search):
     """
 
     default_name = "linear"
+
+    def built(
+        self, state: SearchState, force: bool = False, tail: bool = False
+    ) -> SearchState:
+        """The state as it is: there is nothing to build."""
+        return state
 
     def _build(self, vectors: Vectors, rows: np.ndarray) -> Any:
         return None

@@ -1,15 +1,8 @@
-"""Approximate search by a graph: NMSLIB's hierarchical navigable small world."""
+"""Approximate search by graphs: NMSLIB's hierarchical navigable small world."""
 
-import contextlib
 import logging
 import math
 import os
-import shutil
-import sys
-import tempfile
-import threading
-import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,58 +10,22 @@ import keras
 import numpy as np
 
 from tensorflow_similarity import distances
-from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.search import nmslib_graph, nmslib_params
 from tensorflow_similarity.search.kernels import unit_rows
+from tensorflow_similarity.search.nmslib_graph import Graph
+from tensorflow_similarity.search.own_rows import OwnRows
 from tensorflow_similarity.search.search import Search
 
 # Fewer floats than this are searched exactly: measured, one query over 31,000 x 64
 # takes 0.1 ms that way, and it pays back a graph's build only after 35,000 queries.
 _EXACT_FLOATS = 2_000_000
+# Beyond so many rows the defaults search longer, and beyond many more build longer.
 _MANY_ROWS = 200_000
-_FILE = "graph.bin"
+_VERY_MANY_ROWS = 1_000_000
 # The squares of shorter queries lose digits in float32.
 _SHORT = 1e-15
-
-_INDEX_PARAMS = {
-    "M",
-    "efConstruction",
-    "indexThreadQty",
-    "post",
-    "delaunay_type",
-    "maxM",
-    "maxM0",
-    "mult",
-    "skip_optimized_index",
-    "searchMethod",
-}
-_QUERY_PARAMS = {"efSearch", "ef"}
-
-
-class _Graph:
-    """A loaded NMSLIB index and the file that it came from.
-
-    NMSLIB cannot save what it loaded (it writes an empty file), so the file is kept,
-    in a folder of its own that goes when the graph does, and copied when asked for.
-    """
-
-    def __init__(self, index: Any, folder: str, n: int, ef: int):
-        self.index = index
-        self.file = Path(folder) / _FILE
-        self.n = n
-        self.default_ef = ef
-        self._ef = 0
-        self._lock = threading.Lock()
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-
-    def set_ef(self, k: int) -> None:
-        # Below k the answer is short; NMSLIB forgets the setting when it is loaded.
-        ef = max(self.default_ef, k + k // 2)
-        with self._lock:
-            if ef != self._ef:
-                self.index.setQueryTimeParams({"efSearch": ef})
-                self._ef = ef
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -76,11 +33,12 @@ class NMSLibSearch(Search):
     """HNSW graph for large indexes, exact search for small ones.
 
     Under 2,000,000 floats (31,000 rows of 64) rows are searched exactly: that is
-    faster there, and never wrong. Beyond, `build` makes a graph of the rows; what is
-    added later is searched exactly beside it until it is a quarter of the graph, and
-    then a new graph is built. Recall@10 measured at the defaults: above 0.99 on
-    100,000 x 64. Builds differ from run to run in NMSLIB itself, so recall can be
-    relied on and exact neighbour lists cannot; `LinearSearch` is reproducible.
+    faster there, and never wrong. So many rows become a graph; what is added later is
+    searched exactly beside it until it is as long, and becomes a graph too. Graphs
+    that are short beside those behind them are merged. Recall@10 measured at the
+    defaults: above 0.99 on 100,000 x 64. Builds differ from run to run in NMSLIB
+    itself, so recall can be relied on and exact neighbour lists cannot;
+    `LinearSearch` is reproducible.
 
     If nmslib cannot be imported, a warning says so and every row is searched exactly.
 
@@ -94,11 +52,17 @@ class NMSLibSearch(Search):
         index_params: dict for the graph's build. Defaults to `M` 16, `efConstruction`
             100 (200 above 1,000,000 rows) and all cores: recall@10 of 0.998 on
             Fashion-MNIST at 60,000 x 64.
-        query_params: dict, `efSearch`. Defaults to 80, from 200,000 rows on 160, and
-            never below 1.5 k.
+        query_params: dict, `efSearch`. Defaults to 80, from 200,000 rows on 160,
+            beyond 1,000,000 200; never below 1.5 k.
+        recall_target: float between 0 and 1, or None. With a number, `efSearch` is the
+            least of 10, 20, 40, ... that finds this share of the 10 nearest of 200 of
+            your own rows, measured when a graph is built and kept with it. Defaults to
+            None: `query_params` hold.
+        rescore: see `Search`. Defaults to None: NMSLIB's distances are exact already.
 
     Raises:
-        ValueError: for a distance that NMSLIB cannot do, or unknown parameters.
+        ValueError: for a distance that NMSLIB cannot do, or parameters that it does
+            not know.
 
     Reference:
         Malkov, Yashunin, "Efficient and Robust Approximate Nearest Neighbor Search
@@ -129,8 +93,10 @@ class NMSLibSearch(Search):
         query_params: dict[str, Any] | None = None,
         name: str | None = None,
         verbose: int = 0,
+        rescore: int | None = None,
+        recall_target: float | None = None,
     ):
-        super().__init__(distance, dim, name=name, verbose=verbose)
+        super().__init__(distance, dim, name, verbose, rescore)
         if type(self.distance) not in self._SPACES:
             raise ValueError(
                 f"NMSLIB cannot search by {self.distance.name!r}. It can by "
@@ -151,14 +117,18 @@ class NMSLibSearch(Search):
         self._is_cosine = type(self.distance) is distances.CosineDistance
         self._is_euclidean = type(self.distance) is distances.EuclideanDistance
         self.method = method
-        self.index_params = _checked("index_params", index_params, _INDEX_PARAMS)
-        self.query_params = _checked("query_params", query_params, _QUERY_PARAMS)
+        self.index_params = nmslib_params.checked("index_params", index_params)
+        self.query_params = nmslib_params.checked("query_params", query_params)
+        self.recall_target = nmslib_params.checked_target(
+            recall_target, self.query_params
+        )
 
     def _wants_structure(self, n_rows: int) -> bool:
         return self.method == "hnsw" and n_rows * self.dim >= _EXACT_FLOATS
 
-    def _build(self, vectors: Vectors, rows: np.ndarray) -> Any:
-        if self.method == "brute_force" or not (nmslib := _nmslib()):
+    def _build(self, vectors: Vectors, rows: np.ndarray) -> Graph | None:
+        nmslib = nmslib_graph.nmslib_module()
+        if self.method == "brute_force" or nmslib is None:
             return None
         index = self._empty_index(nmslib)
         step = 65_536
@@ -166,57 +136,64 @@ class NMSLibSearch(Search):
             part = vectors.take(rows[i : i + step])
             numbers = np.arange(i, i + len(part), dtype=np.int32)
             index.addDataPointBatch(self._prepared(part), numbers)
-        many = len(rows) > 1_000_000
         params = {
             "M": 16,
-            "efConstruction": 200 if many else 100,
+            "efConstruction": 200 if len(rows) > _VERY_MANY_ROWS else 100,
             "indexThreadQty": os.cpu_count() or 1,
             **self.index_params,
         }
-        index.createIndex(params, print_progress=False)
-        folder = tempfile.mkdtemp(prefix="tensorflow_similarity_")
-        index.saveIndex(str(Path(folder) / _FILE), save_data=False)
-        # The builder keeps a second copy of every row; a loaded index does not.
-        del index
-        return self._loaded(nmslib, folder, len(rows))
+        empty = self._empty_index(nmslib)
+        graph = nmslib_graph.built_graph(index, empty, params, self._ef(len(rows)))
+        if self.recall_target is not None:
+            self._reach(self.recall_target, graph, vectors, rows)
+        return graph
+
+    def _ef(self, n_rows: int) -> int:
+        """The default `efSearch`, unless one was given."""
+        given = self.query_params.get("efSearch", self.query_params.get("ef"))
+        default = 80 if n_rows < _MANY_ROWS else 160
+        return int(given or (200 if n_rows > _VERY_MANY_ROWS else default))
+
+    def _reach(
+        self, target: float, graph: Graph, vectors: Vectors, rows: np.ndarray
+    ) -> None:
+        """Sets the least `efSearch` of a ladder by which the recall is reached."""
+        sample = OwnRows(self._kernel, vectors, rows)
+        recall = 0.0
+        for graph.ef in sample.ladder():
+            positions, _ = self._lookup(graph, sample.queries, sample.k)
+            recall = sample.recall(positions)
+            if recall >= target:
+                return
+        logging.getLogger(__name__).warning(
+            "`recall_target=%s` is not reached: %.4f at efSearch %d, the longest "
+            "search tried. More links (`index_params={'M': 32}`) may reach it.",
+            *(target, recall, graph.ef),
+        )
 
     def _lookup(
-        self, structure: _Graph, queries: np.ndarray, k: int
+        self, structure: Graph, queries: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        structure.set_ef(k)
         queries, scale = self._scaled(queries)
-        if len(queries) == 1:
-            # Measured: a batch of one pays 20 microseconds for starting threads.
-            ids, values = structure.index.knnQuery(queries[0], k=k)
-            if len(ids) == k:
-                return ids[None].astype(np.int64), self._in_unit(values[None] / scale)
-            answers = [(ids, values)]
-        else:
-            threads = os.cpu_count() or 1
-            answers = structure.index.knnQueryBatch(queries, k=k, num_threads=threads)
-        positions = np.full((len(queries), k), -1, np.int64)
-        distances = np.full((len(queries), k), np.inf, np.float32)
-        for i, (ids, values) in enumerate(answers):
-            positions[i, : len(ids)] = ids
-            distances[i, : len(ids)] = values
-        return positions, self._in_unit(distances / scale)
+        with structure.asked_for(k) as index:
+            if len(queries) == 1:
+                # Measured: a batch of one pays 20 microseconds for starting threads.
+                answers = [index.knnQuery(queries[0], k=k)]
+            else:
+                threads = os.cpu_count() or 1
+                answers = index.knnQueryBatch(queries, k=k, num_threads=threads)
+        positions, values = _as_arrays(answers, k)
+        return positions, self._in_unit(values / scale)
 
-    def _save(self, structure: _Graph, path: Path) -> None:
-        shutil.copyfile(structure.file, path / _FILE)
+    def _save(self, structure: Graph, path: Path) -> None:
+        structure.save(path)
 
-    def _load(self, path: Path, n_positions: int) -> Any:
-        nmslib = _nmslib()
+    def _load(self, path: Path, n_positions: int) -> Graph | None:
+        nmslib = nmslib_graph.nmslib_module()
         if nmslib is None:
             return None
-        folder = tempfile.mkdtemp(prefix="tensorflow_similarity_")
-        shutil.copyfile(path / _FILE, Path(folder) / _FILE)
-        return self._loaded(nmslib, folder, n_positions)
-
-    def _loaded(self, nmslib: Any, folder: str, n: int) -> _Graph:
-        index = self._empty_index(nmslib)
-        index.loadIndex(str(Path(folder) / _FILE), load_data=False)
-        given = self.query_params.get("efSearch", self.query_params.get("ef"))
-        return _Graph(index, folder, n, given or (160 if n >= _MANY_ROWS else 80))
+        ef = None if self.recall_target is not None else self._ef(n_positions)
+        return nmslib_graph.loaded_graph(self._empty_index(nmslib), path, ef)
 
     def _empty_index(self, nmslib: Any) -> Any:
         return nmslib.init(
@@ -260,49 +237,22 @@ class NMSLibSearch(Search):
             "method": self.method,
             "index_params": dict(self.index_params),
             "query_params": dict(self.query_params),
+            "recall_target": self.recall_target,
         }
 
 
-def _checked(
-    name: str, given: dict[str, Any] | None, known: set[str]
-) -> dict[str, Any]:
-    given = dict(given or {})
-    if unknown := sorted(set(given) - known):
-        raise ValueError(
-            f"`{name}` has no {unknown[0]!r}. The known ones are {sorted(known)}."
-        )
-    return given
-
-
-_said_missing = False
-
-
-def _nmslib() -> Any:
-    """The module nmslib; None, said once, if it cannot be imported."""
-    global _said_missing
-    try:
-        with _quiet_stderr():
-            return optional_import("nmslib", purpose="Approximate search")
-    except ImportError as error:
-        if not _said_missing:
-            logging.getLogger(__name__).warning(
-                "%s Until then every row is searched exactly.", error
-            )
-            _said_missing = True
-        return None
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Drops what the compiled module prints when it loads: a note on CPU features."""
-    if "nmslib" in sys.modules:
-        yield
-        return
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+def _as_arrays(
+    answers: list[tuple[np.ndarray, np.ndarray]], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """NMSLIB's answers, one for each query, as (n, k); -1 and inf where they end."""
+    shape = (len(answers), k)
+    if sum(len(ids) for ids, _ in answers) == shape[0] * k and answers:
+        ids = np.concatenate([ids for ids, _ in answers], dtype=np.int64)
+        values = np.concatenate([values for _, values in answers])
+        return ids.reshape(shape), values.reshape(shape)
+    positions = np.full(shape, -1, np.int64)
+    distances = np.full(shape, np.inf, np.float32)
+    for i, (ids, values) in enumerate(answers):
+        positions[i, : len(ids)] = ids
+        distances[i, : len(ids)] = values
+    return positions, distances

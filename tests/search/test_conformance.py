@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import shutil
 import sys
 
 import keras
@@ -21,8 +22,12 @@ from hypothesis.stateful import (
 
 from tensorflow_similarity import distances, search
 from tensorflow_similarity._core import vectors as vectors_module
-from tensorflow_similarity.search import LinearSearch, NMSLibSearch, exact
-from tensorflow_similarity.search import nmslib_search as nmslib_module
+from tensorflow_similarity.search import (
+    LinearSearch,
+    NMSLibSearch,
+    exact,
+    nmslib_graph,
+)
 
 ALL = ["cosine", "euclidean", "squared_euclidean", "manhattan", "inner_product", "snr"]
 CLAIMS = {LinearSearch: ALL, NMSLibSearch: [name for name in ALL if name != "snr"]}
@@ -531,9 +536,7 @@ def test_a_loaded_graph_does_not_need_its_files(tmp_path):
     subject.save(tmp_path / "a")
     loaded = NMSLibSearch("cosine", dim=4)
     loaded.load(tmp_path / "a")
-    for file in (tmp_path / "a").rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"")
+    shutil.rmtree(tmp_path / "a")
     del subject
     loaded.save(tmp_path / "b")
     again = NMSLibSearch("cosine", dim=4)
@@ -707,7 +710,7 @@ def test_a_distance_of_infinity_is_still_a_neighbour(small_blocks):
 
 def test_a_missing_nmslib_is_said_once_and_searched_exactly(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "nmslib", None)
-    monkeypatch.setattr(nmslib_module, "_said_missing", False)
+    monkeypatch.setattr(nmslib_graph, "_said_missing", False)
     rows, queries = draw(60, 4), draw(5, 4, seed=1)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -730,55 +733,6 @@ def test_a_graph_read_without_nmslib_is_searched_exactly(monkeypatch, tmp_path):
     loaded.load(tmp_path / "a")
     assert not loaded.is_built()
     assert loaded.batch_lookup(rows, 1)[0].ravel().tolist() == list(range(60))
-
-
-def test_graphs_come_and_go_with_the_size(monkeypatch):
-    monkeypatch.setattr(nmslib_module, "_EXACT_FLOATS", 400)
-    builds = []
-    build = NMSLibSearch._build
-
-    def counted(self, vectors, rows):
-        builds.append(len(rows))
-        return build(self, vectors, rows)
-
-    monkeypatch.setattr(NMSLibSearch, "_build", counted)
-    rows = draw(300, 4)
-    subject = NMSLibSearch("euclidean", dim=4)
-    subject.batch_add(rows[:99], np.arange(99))
-    assert not subject.is_built()
-    subject.add(rows[99], 99, build=False)
-    assert not subject.is_built()
-    subject.build()
-    assert subject.is_built() and builds == [100]
-    for i in range(100, 125):  # a quarter: still the tail
-        subject.add(rows[i], i)
-    assert builds == [100]
-    subject.add(rows[125], 125)
-    assert builds == [100, 126]
-    subject.remove(range(20))
-    subject.build()
-    assert builds == [100, 126]
-    subject.remove(range(20, 33))  # more than a quarter is gone, 93 are left
-    subject.build()
-    assert builds == [100, 126] and not subject.is_built()
-    subject.build(force=True)
-    assert builds == [100, 126, 93] and subject.is_built()
-    subject.add(rows[126], 126)  # a forced graph is not made again for each row
-    assert builds == [100, 126, 93] and subject.is_built()
-    ids, _ = subject.batch_lookup(rows[33:127], 1)
-    assert ids.ravel().tolist() == list(range(33, 127))
-
-
-def test_removed_rows_do_not_hide_that_a_graph_is_outgrown(monkeypatch):
-    monkeypatch.setattr(nmslib_module, "_EXACT_FLOATS", 40)
-    rows = draw(300, 4)
-    subject = NMSLibSearch("euclidean", dim=4)
-    subject.batch_add(rows[:200], np.arange(200), build=False)
-    subject.remove(range(180))
-    subject.build()
-    assert subject._state.n_positions == 20
-    subject.batch_add(rows[200:210], np.arange(200, 210))
-    assert subject._state.n_positions == 30
 
 
 def test_recall_of_a_graph():
