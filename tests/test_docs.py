@@ -10,6 +10,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [
     "quickstart",
     "index_guide",
+    "change_index",
     "samplers",
     "losses",
     "choose_a_loss",

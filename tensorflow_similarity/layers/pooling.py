@@ -45,6 +45,9 @@ class GeneralizedMeanPooling(keras.layers.Layer):
         TPAMI 2018. The shift by the minimum is TF Similarity's.
     """
 
+    # How many axes are pooled; each of the layers says it.
+    _n_axes = 0
+
     def __init__(
         self,
         p: float = 3.0,
@@ -64,11 +67,24 @@ class GeneralizedMeanPooling(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
         self.keepdims = keepdims
         self.supports_masking = True
+        if not self._n_axes:
+            raise NotImplementedError(
+                "Use `GeneralizedMeanPooling1D` or `GeneralizedMeanPooling2D`."
+            )
+        self.input_spec = keras.layers.InputSpec(ndim=self._n_axes + 2)
 
     def call(self, inputs: Tensor, mask: BoolTensor | None = None) -> Tensor:
-        raise NotImplementedError(
-            "Use `GeneralizedMeanPooling1D` or `GeneralizedMeanPooling2D`."
-        )
+        axes, x, kept = self._axes(), to_float(inputs), None
+        if mask is not None:
+            kept = ops.cast(mask, "bool")
+            channels = next(a for a in range(1, len(x.shape)) if a not in axes)
+            kept = ops.expand_dims(kept, channels)
+        y = self.pool(x, axes, kept)
+        if kept is not None:
+            y = ops.where(ops.any(kept, axis=axes, keepdims=True), y, 0.0)
+        if not self.keepdims:
+            y = ops.squeeze(y, axis=axes)
+        return ops.cast(y, self.compute_dtype)
 
     def pool(
         self, x: FloatTensor, axes: tuple[int, ...], kept: BoolTensor | None
@@ -124,35 +140,22 @@ class GeneralizedMeanPooling(keras.layers.Layer):
             "keepdims": self.keepdims,
         }
 
-    def _pooled(
-        self, inputs: Tensor, mask: BoolTensor | None, axes: tuple[int, ...]
-    ) -> Tensor:
-        x, kept = to_float(inputs), None
-        if mask is not None:
-            kept = ops.cast(mask, "bool")
-            channels = next(a for a in range(1, len(x.shape)) if a not in axes)
-            kept = ops.expand_dims(kept, channels)
-        y = self.pool(x, axes, kept)
-        if kept is not None:
-            y = ops.where(ops.any(kept, axis=axes, keepdims=True), y, 0.0)
-        if not self.keepdims:
-            y = ops.squeeze(y, axis=axes)
-        return ops.cast(y, self.compute_dtype)
-
     def compute_mask(self, inputs: Tensor, mask: BoolTensor | None = None) -> None:
         """None: what is pooled has no positions to mask."""
         return None
 
-    def _axes(self, n_axes: int) -> tuple[int, ...]:
+    def _axes(self) -> tuple[int, ...]:
         first = 1 if self.data_format == "channels_last" else 2
-        return tuple(range(first, first + n_axes))
+        return tuple(range(first, first + self._n_axes))
 
-    def _pooled_shape(
-        self, shape: tuple[int | None, ...], axes: tuple[int, ...]
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
+        """The shape of the output."""
+        axes = self._axes()
         if self.keepdims:
-            return tuple(1 if a in axes else n for a, n in enumerate(shape))
-        return tuple(n for a, n in enumerate(shape) if a not in axes)
+            return tuple(1 if a in axes else n for a, n in enumerate(input_shape))
+        return tuple(n for a, n in enumerate(input_shape) if a not in axes)
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -179,24 +182,7 @@ class GeneralizedMeanPooling1D(GeneralizedMeanPooling):
     5.0
     """
 
-    def __init__(
-        self,
-        p: float = 3.0,
-        data_format: str | None = None,
-        keepdims: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(p, data_format, keepdims, **kwargs)
-        self.input_spec = keras.layers.InputSpec(ndim=3)
-
-    def call(self, inputs: Tensor, mask: BoolTensor | None = None) -> Tensor:
-        return self._pooled(inputs, mask, self._axes(1))
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """The shape of the output."""
-        return self._pooled_shape(input_shape, self._axes(1))
+    _n_axes = 1
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -224,21 +210,4 @@ class GeneralizedMeanPooling2D(GeneralizedMeanPooling):
     3.0
     """
 
-    def __init__(
-        self,
-        p: float = 3.0,
-        data_format: str | None = None,
-        keepdims: bool = False,
-        **kwargs: Any,
-    ):
-        super().__init__(p, data_format, keepdims, **kwargs)
-        self.input_spec = keras.layers.InputSpec(ndim=4)
-
-    def call(self, inputs: Tensor, mask: BoolTensor | None = None) -> Tensor:
-        return self._pooled(inputs, mask, self._axes(2))
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """The shape of the output."""
-        return self._pooled_shape(input_shape, self._axes(2))
+    _n_axes = 2

@@ -68,9 +68,9 @@ class TrainingMixin:
             stat_buffer_size: over how many lookups the timings of `index_summary` go.
             grad_cache_chunk: int of at least 1: how many rows of a batch the network
                 computes at a time in training. The loss sees the whole batch, and the
-                gradient is that of the whole batch; memory is that of one chunk, time
-                up to 1.6 times. `BatchNormalization` and the like see one chunk.
-                Defaults to None: all at once.
+                gradient is that of the whole batch; memory is that of one chunk, and
+                the network runs forwards twice. `BatchNormalization` and the like
+                see one chunk. Defaults to None: all at once.
 
         Raises:
             ValueError: if the output to be indexed is not of shape (batch, dim), for
