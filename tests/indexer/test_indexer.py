@@ -402,17 +402,19 @@ def names(path):
 
 
 def test_what_is_written(folder):
+    (segment,) = (folder / "search").glob("*/")
     assert names(folder) == [
         "index.json",
-        "search/rows.npz",
-        "search/structure/graph.bin",
+        f"search/{segment.name}/structure/graph.bin",
+        f"search/{segment.name}/structure/graph.json",
+        "search/segments.json",
         "store/store.npz",
     ]
     manifest = json.loads((folder / "index.json").read_text())
     assert manifest["format"] == 1 and set(manifest["files"]) == set(names(folder)[1:])
-    for name in ("store/store.npz", "search/rows.npz"):
-        for member in zipfile.ZipFile(folder / name).namelist():
-            with zipfile.ZipFile(folder / name).open(member) as file:
+    with zipfile.ZipFile(folder / "store" / "store.npz") as archive:
+        for member in archive.namelist():
+            with archive.open(member) as file:
                 assert np.lib.format.read_array(file, allow_pickle=False) is not None
 
 
@@ -460,7 +462,7 @@ def test_a_second_rename_that_fails_puts_the_old_index_back(folder, monkeypatch)
 
 def test_an_index_is_replaced_whole(folder):
     filled(3, search="linear").save(folder)
-    assert names(folder) == ["index.json", "search/rows.npz", "store/store.npz"]
+    assert names(folder) == ["index.json", "search/segments.json", "store/store.npz"]
     assert len(Indexer.load(folder)) == 3
 
 
@@ -475,15 +477,16 @@ def test_foreign_files_are_kept(folder):
     (folder / "notes.txt").write_text("mine")
     (folder / "store" / "mine").mkdir()
     (folder / "store" / "mine" / "deep.txt").write_text("mine too")
-    (folder / "search" / "structure" / "x.txt").write_text("and mine")
+    (structure,) = (folder / "search").glob("*/structure")
+    (structure / "x.txt").write_text("and mine")
     (folder / "empty").mkdir()
     filled(3, search="linear").save(folder)
     assert (folder / "notes.txt").read_text() == "mine"
     assert (folder / "store" / "mine" / "deep.txt").read_text() == "mine too"
-    assert (folder / "search" / "structure" / "x.txt").read_text() == "and mine"
+    assert (structure / "x.txt").read_text() == "and mine"
     assert (folder / "empty").is_dir()
     assert len(Indexer.load(folder)) == 3
-    assert not (folder / "search" / "structure" / "graph.bin").exists()
+    assert not (structure / "graph.bin").exists()
 
 
 def test_foreign_folders_are_not_replaced(tmp_path):
@@ -515,8 +518,9 @@ def test_a_link_to_the_folder_stays_one(folder):
 
 ALL_FILES = [
     "index.json",
-    "search/rows.npz",
-    "search/structure/graph.bin",
+    "search/segments.json",
+    "search/*/structure/graph.bin",
+    "search/*/structure/graph.json",
     "store/store.npz",
 ]
 
@@ -524,7 +528,7 @@ ALL_FILES = [
 @pytest.mark.parametrize("name", ALL_FILES)
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "longer", "empty", "missing"])
 def test_a_damaged_folder_is_said_to_be(folder, name, harm):
-    file = folder / name
+    (file,) = folder.glob(name)
     raw = file.read_bytes()
     if harm == "missing":
         file.unlink()
@@ -541,7 +545,7 @@ def test_a_damaged_folder_is_said_to_be(folder, name, harm):
         return
     with pytest.raises(ValueError, match="is damaged: .*Restore it from a copy") as got:
         Indexer.load(folder)
-    assert name in str(got.value)
+    assert file.relative_to(folder).as_posix() in str(got.value)
 
 
 def test_each_byte_of_the_manifest_counts(folder):
@@ -594,10 +598,17 @@ class Bomb:
 
 
 @pytest.mark.parametrize("form", ["pickle", "object array", "object npy", "zip"])
-@pytest.mark.parametrize("name", ["store/store.npz", "search/rows.npz"])
+@pytest.mark.parametrize("name", ["store/store.npz", "search/{}/rows.npz"])
 @pytest.mark.parametrize("checksums", ["old", "new"])
-def test_pickles_are_never_read(folder, form, name, checksums):
-    file = folder / name
+def test_pickles_are_never_read(tmp_path, form, name, checksums):
+    folder = tmp_path / "index"
+    indexer = filled(40)
+    indexer.remove([0])
+    indexer.build(force=True)
+    indexer.save(folder)
+    (segment,) = (folder / "search").glob("*/")
+    file = folder / name.format(segment.name)
+    assert file.is_file()
     array = np.array([Bomb()], object)
     if form == "pickle":
         file.write_bytes(pickle.dumps(Bomb()))
@@ -605,7 +616,7 @@ def test_pickles_are_never_read(folder, form, name, checksums):
         with file.open("wb") as opened:
             np.save(opened, array, allow_pickle=True)
     elif form == "object array":
-        members = dict.fromkeys(("embeddings", "keys", "rows", "built", "n_built"))
+        members = dict.fromkeys(("embeddings", "keys", "rows"))
         np.savez(file, **dict.fromkeys(members, array))
     else:
         with zipfile.ZipFile(file, "w") as archive:
@@ -630,13 +641,13 @@ def test_a_plain_array_in_place_of_the_columns_is_refused(folder):
 
 def test_files_that_the_manifest_does_not_list_are_not_read(tmp_path, folder):
     filled(40, search="linear").save(tmp_path / "plain")
-    structure = tmp_path / "plain" / "search" / "structure"
-    structure.mkdir()
+    structure = tmp_path / "plain" / "search" / "0123456789abcdef" / "structure"
+    structure.mkdir(parents=True)
     (structure / "graph.bin").write_bytes(b"garbage")
     loaded = Indexer.load(tmp_path / "plain")
     assert not loaded.is_built()
     manifest = json.loads((tmp_path / "plain" / "index.json").read_text())
-    assert "search/rows.npz" in manifest["files"]
+    assert "search/segments.json" in manifest["files"]
 
 
 def test_the_predecessor_folder_is_named(tmp_path):
