@@ -44,6 +44,11 @@ def checked(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
             raise ValueError(
                 f"`{name}[{key!r}]` must be at least {known[key]}. Received: {value!r}."
             )
+    if given.get("skip_optimized_index"):
+        raise ValueError(
+            "`skip_optimized_index` can only be 0: NMSLIB reads no other graph without "
+            "a second copy of the rows."
+        )
     return given
 
 

@@ -318,9 +318,7 @@ def test_a_mask_that_allows_nothing_gets_no_answer():
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.3])
 @pytest.mark.parametrize("name", ["cosine", "manhattan", "snr"])
-def test_few_rows_are_gathered_first_and_nothing_else_changes(
-    share, name, monkeypatch
-):
+def test_few_rows_are_gathered_first_and_nothing_else_changes(share, name, monkeypatch):
     rows, queries = draw(3000), draw(9, seed=1)
     vectors = Vectors(DIM).append(rows)
     allowed = np.random.default_rng(2).random(3000) < share
