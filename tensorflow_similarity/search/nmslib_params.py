@@ -30,20 +30,28 @@ def checked(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
             use: most of these it would take, and answer worse or crash.
     """
     given, known = dict(given or {}), _KNOWN[name]
+    value: Any
     if unknown := sorted(set(given) - set(known)):
         raise ValueError(
             f"`{name}` has no {unknown[0]!r}. The known ones are {sorted(known)}."
         )
     for key, value in given.items():
-        kinds = (int, np.integer, float) if key == "mult" else (int, np.integer)
-        if isinstance(value, bool) or not isinstance(value, kinds):
+        kinds: tuple[type, ...] = (int, np.integer)
+        kinds = (*kinds, float) if key == "mult" else kinds
+        if type(value) is bool or not isinstance(value, kinds):
+            whole = "" if key == "mult" else " whole"
             raise ValueError(
-                f"`{name}[{key!r}]` must be a number. Received: {value!r}."
+                f"`{name}[{key!r}]` must be a{whole} number. Received: {value!r}."
             )
         if value < known[key]:
             raise ValueError(
                 f"`{name}[{key!r}]` must be at least {known[key]}. Received: {value!r}."
             )
+    if given.get("skip_optimized_index"):
+        raise ValueError(
+            "`skip_optimized_index` can only be 0: NMSLIB reads no other graph without "
+            "a second copy of the rows."
+        )
     return given
 
 

@@ -41,6 +41,7 @@ def write(
             "start": segment.start,
             "end": segment.end,
             "n_positions": segment.n_positions,
+            "has_rows": segment.rows is not None,
         }
         for segment in state.segments
     ]
@@ -124,9 +125,10 @@ def _read_segment(
     start: int,
     end: int,
     n_positions: int,
+    has_rows: bool,
 ) -> Segment | None:
     rows, copies, n_known = None, None, end - start
-    if (path / name / _ROWS_FILE).is_file():
+    if has_rows:
         arrays = files.read_arrays(path / name / _ROWS_FILE)
         rows = arrays["rows"]
         n_known = len(rows)
