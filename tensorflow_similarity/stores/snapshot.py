@@ -105,9 +105,8 @@ class StoreSnapshot:
     def at(self, rows: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Embeddings (n, dim) and user data of rows."""
         # Copied: what a user does to a result must not change what is stored.
-        return self.vectors.take(rows), [
-            as_item(self.items[row]) for row in rows.tolist()
-        ]
+        items = self.items.take(rows.tolist())
+        return self.vectors.take(rows), [as_item(item) for item in items]
 
     @property
     def nbytes(self) -> int:
