@@ -20,7 +20,7 @@ class Source(Protocol):
 class Elsewhere(Sequence[Any]):
     """A chunk of user data that is fetched from a source when it is looked at."""
 
-    source: Source
+    source: Any
 
     def place(self, i: int) -> Any:
         """Where item i stands, as the source knows it."""

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from tensorflow_similarity._core.optional import optional_import
 
@@ -68,9 +68,8 @@ class Address:
         if not name and username is not None:
             name = quote(username, safe="")
         netloc = f"{name}@{host}" if name else host
-        shown = urlunsplit(
-            (parts.scheme, netloc, parts.path, urlencode(options), parts.fragment)
-        )
+        query = f"?{urlencode(options, safe='/')}" if options else ""
+        shown = f"{parts.scheme}://{netloc}{parts.path}{query}"
         return cls(shown, _given(password if found is None else found))
 
     def client(self) -> Any:

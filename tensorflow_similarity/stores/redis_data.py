@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core.columns import Elsewhere, Items
-from tensorflow_similarity.stores.redis_log import Place, RedisLog
-
-_ITEMS_A_TURN = 1_000
+from tensorflow_similarity.stores.redis_server import ITEMS_A_TURN, Place, RedisServer
 
 
 class RemoteData(Elsewhere):
     """User data of some rows, fetched when they are looked at.
 
     Args:
-        source: the log beside which they stand.
+        source: the server that holds them.
         names: of the hashes that hold them.
         fields: of each row, its field in its hash.
         codes: of each row, which of the names it is; -1 without data. None: the first.
@@ -24,7 +22,7 @@ class RemoteData(Elsewhere):
 
     def __init__(
         self,
-        source: RedisLog,
+        source: RedisServer,
         names: Sequence[str],
         fields: "range | np.ndarray",
         codes: np.ndarray | None = None,
@@ -56,8 +54,8 @@ class RemoteData(Elsewhere):
         return RemoteData(self.source, self.names, self._fields[i], codes)
 
     def __iter__(self) -> Iterator[Any]:
-        for first in range(0, len(self), _ITEMS_A_TURN):
-            some = range(first, min(first + _ITEMS_A_TURN, len(self)))
+        for first in range(0, len(self), ITEMS_A_TURN):
+            some = range(first, min(first + ITEMS_A_TURN, len(self)))
             yield from self.source.fetch([self.place(i) for i in some])
 
 
@@ -80,7 +78,7 @@ class Gathered:
     def number(self, name: str) -> int:
         return self.names.setdefault(name, len(self.names))
 
-    def part(self, source: RedisLog, start: int, end: int) -> RemoteData | None:
+    def part(self, source: RedisServer, start: int, end: int) -> RemoteData | None:
         """The chunk of rows `start` to `end`; None if none of them has data."""
         codes = self.codes[start:end]
         used = np.unique(codes[codes >= 0])
@@ -110,7 +108,7 @@ class Gathered:
         }
 
 
-def gathered(items: Items, rows: np.ndarray, source: RedisLog) -> Gathered:
+def gathered(items: Items, rows: np.ndarray, source: RedisServer) -> Gathered:
     """Where the user data of these rows, ascending, stand."""
     found = Gathered(np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.int64))
     for start, n, chunk in items.chunks():

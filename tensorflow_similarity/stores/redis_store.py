@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
-from tensorflow_similarity._core.columns import Items
 from tensorflow_similarity.stores.changes import (
     Added,
     Change,
@@ -20,14 +19,15 @@ from tensorflow_similarity.stores.changes import (
     Removed,
 )
 from tensorflow_similarity.stores.redis_address import Address
-from tensorflow_similarity.stores.redis_data import Gathered, RemoteData, gathered
-from tensorflow_similarity.stores.redis_log import Gone, Overtaken, Position, RedisLog
+from tensorflow_similarity.stores.redis_data import RemoteData
+from tensorflow_similarity.stores.redis_log import Overtaken, Position, RedisLog
 from tensorflow_similarity.stores.redis_records import (
     Lot,
     after_lot,
-    item_lots,
     lots_of,
 )
+from tensorflow_similarity.stores.redis_rewrite import rewritten
+from tensorflow_similarity.stores.redis_server import Gone, RedisServer
 from tensorflow_similarity.stores.snapshot import (
     NewItems,
     StoreSnapshot,
@@ -42,6 +42,19 @@ _TRIES = 200
 _PAUSE = 0.05
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """How far the log was read, and what it says up to there; swapped as one.
+
+    Args:
+        lots: names of the lots that the log refers to: erased with it.
+    """
+
+    position: Position
+    snapshot: StoreSnapshot
+    lots: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -130,17 +143,16 @@ class RedisStore(Store):
         else:
             address = Address.from_url(url, username, password)
             self._where = {"url": address.url}
-        self._log = RedisLog(address, prefix)
-        self._position = Position()
-        # Names of the lots that the log refers to: erased with it.
-        self._lots: list[str] = []
+        self._server = RedisServer(address, prefix)
+        self._log = RedisLog(self._server)
+        self._take(_Taken(Position(), self._snapshot))
         self._effort = _Effort()
         self._lock = threading.RLock()
         self.refresh()
 
     def close(self) -> None:
         """Ends the connections to the server; the next use makes new ones."""
-        self._log.close()
+        self._server.client.close()
 
     def refresh(self) -> bool:
         """Takes over what other writers changed since.
@@ -154,9 +166,11 @@ class RedisStore(Store):
             ValueError: if a record is damaged.
         """
         with self._lock:
+            # An interrupt may have come between the two.
+            self._snapshot = self._taken.snapshot
             while True:
                 end = self._log.position()
-                if end == self._position:
+                if end == self._taken.position:
                     return False
                 try:
                     self._take_over(end)
@@ -164,34 +178,41 @@ class RedisStore(Store):
                 except Gone as error:
                     # A new generation began while the old one was read.
                     if self._log.position().generation == end.generation:
-                        raise self._log.lost(str(error)) from None
+                        raise self._server.lost(str(error)) from None
 
     def _take_over(self, end: Position) -> None:
-        start, snapshot, lots = self._position, self._snapshot, list(self._lots)
+        taken = self._taken
+        start, snapshot, lots = taken.position, taken.snapshot, list(taken.lots)
         if start.generation and (
             not end.generation
             or (end.generation == start.generation and end.n <= start.n)
         ):
-            raise self._log.other_history()
+            raise self._server.other_history()
         if end.generation != start.generation:
             start, snapshot, lots = Position(), empty_snapshot(0), []
         for entry in self._log.entries(start, end):
             snapshot = self._after(snapshot, entry)
-            lots += [lot for lot in entry["lots"] if isinstance(lot, str)]
-        self._position, self._snapshot, self._lots = end, snapshot, lots
+            lots += _named(entry["lots"])
+        self._take(_Taken(end, snapshot, lots))
+
+    def _take(self, taken: _Taken) -> None:
+        self._taken = taken
+        self._snapshot = taken.snapshot
 
     def _after(self, before: StoreSnapshot, entry: Lot) -> StoreSnapshot:
         """The facts after an entry of the log."""
         snapshot = empty_snapshot(0) if entry["kind"] == "all" else before
         first = 0
-        for lot in self._log.lots(entry):
+        for lot in self._server.lots(entry):
             data = None
             if entry["kind"] == "added" and entry["data"] is not None:
                 fields = range(first, first + len(lot["embeddings"]))
-                data = RemoteData(self._log, [entry["data"]], fields)
+                data = RemoteData(self._server, [entry["data"]], fields)
                 first = fields.stop
             elif "names" in lot:
-                data = RemoteData(self._log, lot["names"], lot["fields"], lot["codes"])
+                data = RemoteData(
+                    self._server, lot["names"], lot["fields"], lot["codes"]
+                )
             snapshot = after_lot(snapshot, lot, data)
         return replace(snapshot, next_key=entry["next_key"], lineage=entry["lineage"])
 
@@ -203,7 +224,7 @@ class RedisStore(Store):
     def vacuum(self) -> int:
         def vacuumed() -> int:
             self._log.erase()
-            if not self._snapshot.vectors.n_dead and self._position.n > _LONG_LOG:
+            if not self._snapshot.vectors.n_dead and self._taken.position.n > _LONG_LOG:
                 self._commit(Loaded(self._snapshot))
             return super(RedisStore, self).vacuum()
 
@@ -248,152 +269,98 @@ class RedisStore(Store):
 
     def _in_step(self, change: Callable[[], Result]) -> Result:
         with self._lock:
-            self._effort = _Effort()
+            effort = self._effort = _Effort()
             try:
                 for _ in range(_TRIES):
                     self.refresh()
                     try:
                         return change()
                     except Overtaken:
+                        if effort.lots is None:
+                            self._server.drop(effort.put)
+                            effort.put.clear()
                         # Unequal pauses, so that writers do not meet for ever.
-                        time.sleep(random.uniform(0, _PAUSE))  # noqa: S311
+                        time.sleep(random.uniform(0, _PAUSE))
+                raise RuntimeError(
+                    f"Other writers changed the index under {self.prefix!r} at each of "
+                    f"{_TRIES} tries. Nothing was changed; try again when they pause."
+                )
             except (ValueError, TypeError, KeyError, RuntimeError):
-                self._log.drop(self._effort.put)
+                # Not after other errors: the server may have made the change. What
+                # was put there stays if so, and expires if not.
+                self._server.drop(effort.put)
                 raise
-            # After anything else the server may have made the change: what was put
-            # there stays if so, and expires if not.
-            self._log.drop(self._effort.put)
-        raise RuntimeError(
-            f"Other writers changed the index under {self.prefix!r} at each of {_TRIES} "
-            "tries. Nothing was changed; try again when they pause."
-        )
 
     def _commit(self, change: Change) -> StoreSnapshot:
         before = self._snapshot
-        if isinstance(change, Added | Removed | Relabelled):
-            after = self._appended(change, before)
+        if isinstance(change, Added):
+            after, lots = self._put_items(change.items, before)
+            self._append("added", after, lots, self._effort.data)
+        elif isinstance(change, Removed | Relabelled):
+            after = change.after(before)
+            lots = self._server.put_lots(lots_of(change), self._effort.put)
+            self._append("changed", after, lots)
         else:
-            after = self._begun(change, before)
-        self._snapshot = after
+            self._begin(change, before)
         self._effort.put.clear()
         return before
 
-    def _appended(
-        self, change: Added | Removed | Relabelled, before: StoreSnapshot
-    ) -> StoreSnapshot:
-        effort = self._effort
-        if not isinstance(change, Added):
-            after = change.after(before)
-            lots = self._log.put_lots(lots_of(change), effort.put)
-        else:
-            data = change.items.data
-            if data is not None and any(item is not None for item in data):
-                effort.data = effort.data or self._log.new_name("data")
-                chunk = RemoteData(self._log, [effort.data], range(len(data)))
-            else:
-                chunk = None
-            after = Added(replace(change.items, data=chunk)).after(before)
-            if effort.lots is None:
-                if chunk is not None and data is not None:
-                    self._log.put_data(chunk.names[0], data, effort.put)
-                effort.lots = self._log.put_lots(lots_of(change), effort.put)
-            lots = effort.lots
-        entry = {
-            "kind": type(change).__name__.lower(),
-            "lots": lots,
-            "data": effort.data,
-            "next_key": after.next_key,
-            "lineage": after.lineage,
-        }
-        self._position = self._log.append(self._position, entry, effort.put)
-        self._lots += [lot for lot in lots if isinstance(lot, str)]
-        return after
+    def _put_items(
+        self, items: NewItems, before: StoreSnapshot
+    ) -> tuple[StoreSnapshot, list[bytes | str]]:
+        """The facts with these items, and their lots, put there at the first try."""
+        effort, data = self._effort, items.data
+        chunk = None
+        if data is not None and any(item is not None for item in data):
+            effort.data = effort.data or self._server.new_name("data")
+            chunk = RemoteData(self._server, [effort.data], range(len(data)))
+        after = Added(replace(items, data=chunk)).after(before)
+        if effort.lots is None:
+            if data is not None and effort.data is not None:
+                self._server.put_data(effort.data, data, effort.put)
+            effort.lots = self._server.put_lots(lots_of(Added(items)), effort.put)
+        return after, effort.lots
 
-    def _begun(self, change: Change, before: StoreSnapshot) -> StoreSnapshot:
+    def _append(
+        self,
+        kind: str,
+        after: StoreSnapshot,
+        lots: list[bytes | str],
+        data: str | None = None,
+    ) -> None:
+        entry = {**_entry(kind, after, lots), "data": data}
+        position = self._log.append(self._taken.position, entry, self._effort.put)
+        # In place: a list of thousands is not copied for each item.
+        self._taken.lots.extend(_named(lots))
+        self._take(_Taken(position, after, self._taken.lots))
+
+    def _begin(self, change: Change, before: StoreSnapshot) -> None:
         """All facts anew, without removed rows, as the first entry of a generation."""
         self._log.erase()
-        put: list[str] = []
-        try:
-            after, lots, erase = self._all_put(change, before, put)
-            entry = {
-                "kind": "all",
-                "lots": lots,
-                "next_key": after.next_key,
-                "lineage": after.lineage,
-            }
-            self._position = self._log.begin(self._position, entry, put, erase)
-        except Overtaken:
-            self._log.drop(put)
-            raise
-        except (ValueError, TypeError, RuntimeError):
-            self._effort.put += put
-            raise
-        self._lots = [lot for lot in lots if isinstance(lot, str)]
+        put, at = self._effort.put, self._taken.position
+        new = rewritten(change, before, self._server, put)
+        keys = [*new.keys, *self._taken.lots]
+        if at.generation:
+            keys.append(f"log:{at.generation}")
+        erase = self._log.put_erasure(keys, new.fields, put)
+        entry = _entry("all", new.after, new.lots)
+        position = self._log.begin(at, entry, put, erase)
+        self._take(_Taken(position, new.after, _named(new.lots)))
         self._log.erase()
-        return after
-
-    def _all_put(
-        self, change: Change, before: StoreSnapshot, put: list[str]
-    ) -> tuple[StoreSnapshot, list[bytes | str], str]:
-        """The facts after the change, their lots, and the list of what they leave."""
-        source = change.snapshot if isinstance(change, Loaded) else before
-        # Without user data, which stay where they are.
-        after = replace(source, items=Items())
-        if not isinstance(change, Loaded):
-            after = change.after(after)
-        if after.vectors.n_dead:
-            after = after.compacted()
-        n = after.vectors.size
-        rows = source.vectors.alive_rows() if n else np.empty(0, np.int64)
-        data = gathered(source.items, rows, self._log)
-        for first, items in data.local:
-            name = self._log.new_name("data")
-            self._log.put_data(name, items, put)
-            data.codes[first : first + len(items)] = data.number(name)
-            data.fields[first : first + len(items)] = np.arange(len(items))
-        lots = self._log.put_lots(_lots_of_all(after, data, self._log), put)
-        erase = self._left(before, data, put)
-        after = replace(after, items=Items().append(data.part(self._log, 0, n), n))
-        return after, lots, erase
-
-    def _left(self, before: StoreSnapshot, data: Gathered, put: list[str]) -> str:
-        """Puts up the list of what is no longer needed; its name."""
-        everything = np.arange(before.items.size)
-        old = gathered(before.items, everything, self._log).by_name()
-        new = data.by_name()
-        keys, fields = [*self._lots], {}
-        if self._position.generation:
-            keys.append(f"log:{self._position.generation}")
-        for name, numbers in old.items():
-            if name not in new:
-                keys.append(name)
-            elif len(new[name]) < len(numbers):
-                fields[name] = sorted(set(numbers) - set(new[name]))
-        return self._log.put_erasure(keys, fields, put)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._where, "prefix": self.prefix}
 
 
-def _lots_of_all(
-    after: StoreSnapshot, data: Gathered, source: RedisLog
-) -> Iterable[Lot]:
-    """All items in lots, each with where its user data stand."""
-    if not after.vectors.dim:
-        return
-    rows = np.arange(after.vectors.size)
-    items = NewItems(
-        after.vectors.take(rows),
-        after.labels,
-        ids=None if after.own_ids is None else after.own_ids.values,
-        metadata=after.metadata.at(rows),
-    )
-    first = 0
-    for lot in item_lots(items, after.keys):
-        end = first + len(lot["embeddings"])
-        part = data.part(source, first, end)
-        if part is not None:
-            codes, fields = part.places(np.arange(end - first))
-            lot |= {"names": list(part.names), "codes": codes, "fields": fields}
-        yield lot
-        first = end
+def _entry(kind: str, after: StoreSnapshot, lots: list[bytes | str]) -> Lot:
+    return {
+        "kind": kind,
+        "lots": lots,
+        "next_key": after.next_key,
+        "lineage": after.lineage,
+    }
+
+
+def _named(lots: list[bytes | str]) -> list[str]:
+    """The lots that have a key of their own."""
+    return [lot for lot in lots if isinstance(lot, str)]
