@@ -13,7 +13,7 @@ import numpy as np
 from tensorflow_similarity import distances, search, stores
 from tensorflow_similarity._core import doors, files
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.indexer import summary
+from tensorflow_similarity.indexer import legacy, summary
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store, StoreSnapshot
 from tensorflow_similarity.types import Lookup, Lookups, ranked
@@ -295,12 +295,19 @@ class Indexer:
     def load(cls, path: str | Path, verbose: int = 1) -> Self:
         """Reads what `save` wrote; the files are not needed afterwards.
 
+        Folders of TF Similarity 0.17 and 0.18 are read, too: embeddings, labels, and
+        user data that are no pickled objects. What is left out is logged.
+
         Raises:
             FileNotFoundError: if no index is there.
             ValueError: if it is damaged, was written by a newer version, or holds
                 pickled objects.
         """
         path = Path(path)
+        if legacy.is_legacy(path):
+            indexer = cls(**legacy.read_settings(path))
+            indexer.batch_add(*legacy.read_items(path, indexer.embedding_size))
+            return indexer
         facts = files.checked_folder(path, kind="index")
         indexer = cls.from_config(facts)
         indexer.fingerprint = facts["fingerprint"]
