@@ -9,6 +9,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from tests import redis_server  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def seeds():
@@ -23,3 +25,10 @@ def digits():
 
     data = load_digits()
     return (data.images / 16.0).astype(np.float32)[..., None], data.target
+
+
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory):
+    """The socket of a Redis server of the tests' own; skips where none can start."""
+    with redis_server.started(tmp_path_factory.mktemp("redis")) as server:
+        yield server.socket

@@ -1,13 +1,30 @@
 """Growing columns seen through immutable views, like `Vectors` for anything else."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 _SMALL = 65_536
+
+
+class Source(Protocol):
+    """Where items stand that are not in memory."""
+
+    def fetch(self, places: list[Any]) -> list[Any]:
+        """The items at these places, in their order, in as few turns as it takes."""
+
+
+class Elsewhere(Sequence[Any]):
+    """A chunk of user data that is fetched from a source when it is looked at."""
+
+    source: Any
+
+    def place(self, i: int) -> Any:
+        """Where item i stands, as the source knows it."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +80,31 @@ class Items:
         at = bisect_right(self._starts, row, hi=self._n_chunks) - 1
         chunk = self._chunks[at]
         return None if chunk is None else chunk[row - self._starts[at]]
+
+    def take(self, rows: list[int]) -> list[Any]:
+        """The items of these rows; those that stand elsewhere are fetched together."""
+        taken: list[Any] = [None] * len(rows)
+        asked: dict[int, tuple[Source, list[int], list[Any]]] = {}
+        for i, row in enumerate(rows):
+            at = bisect_right(self._starts, row, hi=self._n_chunks) - 1
+            chunk, within = self._chunks[at], row - self._starts[at]
+            if isinstance(chunk, Elsewhere):
+                source = chunk.source
+                _, to, places = asked.setdefault(id(source), (source, [], []))
+                to.append(i)
+                places.append(chunk.place(within))
+            elif chunk is not None:
+                taken[i] = chunk[within]
+        for source, to, places in asked.values():
+            for i, item in zip(to, source.fetch(places), strict=True):
+                taken[i] = item
+        return taken
+
+    def chunks(self) -> "Iterator[tuple[int, int, Sequence[Any] | np.ndarray | None]]":
+        """(first row, number of rows, items or None) of each chunk."""
+        starts = [*self._starts[: self._n_chunks], self.size]
+        for at in range(self._n_chunks):
+            yield starts[at], starts[at + 1] - starts[at], self._chunks[at]
 
     def part(self, start: int, end: int) -> "np.ndarray | list[Any]":
         """Items `start` to `end`: one array if they are rows of arrays alike."""

@@ -27,8 +27,8 @@ MANIFEST = "index.json"
 _SIGNATURE = '"written_by": "tensorflow_similarity '
 
 
-# What NumPy and zipfile raise for files that are damaged, or something else.
-_UNREADABLE = (
+#: What NumPy and zipfile raise for files that are damaged, or something else.
+UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, OSError, EOFError),
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
 )
@@ -207,7 +207,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{str(path)!r} is not a file of plain arrays, or holds pickled objects, "
             "which are never read because they can run code. Make the index again "
@@ -243,8 +243,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not file.is_file():
         if (path / "index_metadata.json").is_file():
             raise ValueError(
-                f"{str(path)!r} was written by TF Similarity 0.17 or 0.18, whose files "
-                "this version does not read. Make the index again from your data."
+                f"{str(path)!r} was written by TF Similarity 0.17 or 0.18. "
+                "`Indexer.load` and `load_index` read it; save it to another folder."
             )
         raise FileNotFoundError(
             f"There is no {MANIFEST} in {str(path)!r}. Expected a folder written by "

@@ -9,7 +9,7 @@ from typing import Any, Self
 from tensorflow_similarity import distances, search, stores
 from tensorflow_similarity._core import files
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.indexer import summary
+from tensorflow_similarity.indexer import legacy, summary
 from tensorflow_similarity.indexer.asking import AskingMixin
 from tensorflow_similarity.indexer.changing import ChangingMixin
 from tensorflow_similarity.indexer.nearest import IndexSnapshot
@@ -151,12 +151,19 @@ class Indexer(ChangingMixin, AskingMixin):
                 they are used; the files must then stay unchanged. Otherwise the files
                 are not needed afterwards. Defaults to None: from 512 MB on.
 
+        Folders of TF Similarity 0.17 and 0.18 are read, too: embeddings, labels, and
+        user data that are no pickled objects. What is left out is logged.
+
         Raises:
             FileNotFoundError: if no index is there.
             ValueError: if it is damaged, was written by a newer version, or holds
                 pickled objects.
         """
         path = Path(path)
+        if legacy.is_legacy(path):
+            indexer = cls(**legacy.read_settings(path))
+            indexer.batch_add(*legacy.read_items(path, indexer.embedding_size))
+            return indexer
         # Vectors carry checksums of their own, which their reader compares.
         facts = files.checked_folder(path, kind="index", unread=(".f32",))
         indexer = cls.from_config(facts)

@@ -6,12 +6,14 @@ import keras
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.stores.memory_store import MemoryStore
+from tensorflow_similarity.stores.redis_store import RedisStore
 from tensorflow_similarity.stores.snapshot import StoreSnapshot, empty_snapshot
 from tensorflow_similarity.stores.store import Store, plain_labels
 from tensorflow_similarity.stores.where import rows_where
 
 __all__ = [
     "MemoryStore",
+    "RedisStore",
     "Store",
     "StoreSnapshot",
     "deserialize",
@@ -22,14 +24,15 @@ __all__ = [
     "serialize",
 ]
 
-_STORES: dict[str, type[Store]] = {"memory": MemoryStore}
+_STORES: dict[str, type[Store]] = {"memory": MemoryStore, "redis": RedisStore}
 
 
 def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
     """A store by name, from its configuration, or as it is.
 
     Args:
-        identifier: "memory" in any case, what `serialize` gave, or a `Store`.
+        identifier: "memory" or "redis" in any case, what `serialize` gave, or a
+            `Store`.
         **kwargs: for a name: further arguments of the class.
 
     Raises:

@@ -105,7 +105,7 @@ class StoreSnapshot:
     def at(self, rows: np.ndarray) -> Details:
         """Embeddings, user data and metadata of rows."""
         # Copied: what a user does to a result must not change what is stored.
-        data = [as_item(self.items[row]) for row in rows.tolist()]
+        data = [as_item(item) for item in self.items.take(rows.tolist())]
         metadata: list[Any] = [None] * len(rows)
         if self.metadata.columns:
             metadata = self.metadata.records(rows)

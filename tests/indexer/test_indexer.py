@@ -673,16 +673,6 @@ def test_files_that_the_manifest_does_not_list_are_not_read(tmp_path, folder):
     assert "search/segments.json" in manifest["files"]
 
 
-def test_the_predecessor_folder_is_named(tmp_path):
-    path = tmp_path / "old"
-    path.mkdir()
-    (path / "index_metadata.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"TF Similarity 0\.17 or 0\.18.*Make the ind"):
-        Indexer.load(path)
-    with pytest.raises(FileExistsError, match="did not write"):
-        filled(3).save(path)
-
-
 def test_nothing_there_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no index\.json"):
         Indexer.load(tmp_path / "nowhere")
