@@ -214,15 +214,17 @@ class Vectors:
             return np.asarray(self.parts[0].rows[rows])
         height = rows_per_block(self.dim)
         taken = np.empty((*rows.shape, self.dim), np.float32)
-        if rows.ndim == 1 and len(rows) <= _FEW:
-            for i, row in enumerate(rows.tolist()):
-                taken[i] = self.parts[row // height].rows[row % height]
+        numbers = rows.ravel()
+        flat = taken.reshape(len(numbers), self.dim)
+        if len(numbers) <= _FEW:
+            for i, row in enumerate(numbers.tolist()):
+                flat[i] = self.parts[row // height].rows[row % height]
             return taken
-        flat, at = taken.reshape(-1, self.dim), rows.ravel() // height
+        at = numbers // height
         order = np.argsort(at, kind="stable")
-        numbers, firsts = np.unique(at[order], return_index=True)
-        for i, here in zip(numbers.tolist(), np.split(order, firsts[1:]), strict=False):
-            flat[here] = self.parts[i].rows[rows.ravel()[here] % height]
+        used, firsts = np.unique(at[order], return_index=True)
+        for i, here in zip(used.tolist(), np.split(order, firsts[1:]), strict=False):
+            flat[here] = self.parts[i].rows[numbers[here] % height]
         return taken
 
     def blocks(

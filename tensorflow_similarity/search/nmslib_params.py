@@ -30,7 +30,6 @@ def checked(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
             use: most of these it would take, and answer worse or crash.
     """
     given, known = dict(given or {}), _KNOWN[name]
-    value: Any
     if unknown := sorted(set(given) - set(known)):
         raise ValueError(
             f"`{name}` has no {unknown[0]!r}. The known ones are {sorted(known)}."
@@ -38,7 +37,8 @@ def checked(name: str, given: dict[str, Any] | None) -> dict[str, Any]:
     for key, value in given.items():
         kinds: tuple[type, ...] = (int, np.integer)
         kinds = (*kinds, float) if key == "mult" else kinds
-        if type(value) is bool or not isinstance(value, kinds):
+        is_number = isinstance(value, kinds) and not isinstance(value, bool)
+        if not is_number:
             whole = "" if key == "mult" else " whole"
             raise ValueError(
                 f"`{name}[{key!r}]` must be a{whole} number. Received: {value!r}."

@@ -152,7 +152,7 @@ def walk(kind, n_steps, tmp_path, monkeypatch, seed):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_calls_agree_with_a_dictionary(kind, tmp_path, monkeypatch):
-    walk(kind, 800, tmp_path, monkeypatch, seed=1)
+    walk(kind, 500, tmp_path, monkeypatch, seed=1)
 
 
 @pytest.mark.slow
