@@ -374,7 +374,6 @@ def test_replaced_embeddings_keep_keys_labels_and_data(tmp_path):
         assert labels == [0, 1, 3, 4] and data == list("abde")
 
 
-@pytest.mark.skip(reason="Rows keep their numbers; `vacuum` is to erase.")
 def test_removed_items_are_not_in_the_file(tmp_path):
     store = MemoryStore()
     secret = np.array([[1.2345678, -8.7654321, 3.1415926]], np.float32)
