@@ -11,7 +11,7 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors, files
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.search.exact import exact_top_k
+from tensorflow_similarity.search.exact import _measure, exact_top_k
 from tensorflow_similarity.search.kernels import kernel_of
 
 _ROWS_FILE = "rows.npz"
@@ -72,6 +72,7 @@ class Search(ABC):
         dim: int,
         name: str | None = None,
         verbose: int = 0,
+        rescore: int | None = None,
     ):
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
             raise ValueError(
@@ -81,6 +82,7 @@ class Search(ABC):
         self.dim = int(dim)
         self.name = name or self.default_name
         self.verbose = verbose
+        self.rescore = rescore
         self._kernel = kernel_of(self.distance)
         self._state: SearchState
         self._ids: np.ndarray
@@ -159,8 +161,17 @@ class Search(ABC):
         n_positions = state.n_positions
         n_gone = self._count_gone(state)
         # The gone take places in the structure's answer: ask for some more.
-        asked = min(k + min(n_gone, k + 16), n_positions)
+        wanted = k * (self.rescore or 1)
+        asked = min(wanted + min(n_gone, k + 16), n_positions)
         rows, distances = self._lookup(state.structure, queries, asked)
+        if self.rescore is not None:
+            missing = rows < 0
+            own = rows if state.rows is None else state.rows[rows]
+            distances = _measure(self._kernel, vectors, queries, np.maximum(own, 0))
+            distances[missing] = np.inf
+            order = np.argsort(distances, axis=1, kind="stable")[:, :asked]
+            rows = np.take_along_axis(rows, order, 1)
+            distances = np.take_along_axis(distances, order, 1)
         plain = state.rows is None and not n_gone and state.n_built == vectors.size
         if plain and rows.shape[1] == k and (rows[:, -1] >= 0).all():
             return rows, distances
@@ -374,6 +385,7 @@ class Search(ABC):
             "dim": self.dim,
             "name": self.name,
             "verbose": self.verbose,
+            "rescore": self.rescore,
         }
 
     @classmethod
