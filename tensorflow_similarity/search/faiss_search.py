@@ -15,13 +15,10 @@ from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.search import fitting
 from tensorflow_similarity.search.kernels import unit_rows
 from tensorflow_similarity.search.search import Search
 
-# Fewer floats than this are searched exactly, as by `NMSLibSearch`.
-_EXACT_FLOATS = 2_000_000
-# Rows given to Faiss at a time.
-_STEP = 65_536
 # Rows that Faiss wants for each centroid, and that training takes: more change little.
 _ROWS_PER_CENTROID = 39
 _TRAINED_PER_CENTROID = 64
@@ -37,13 +34,7 @@ _ALGOS = {
 }
 # Candidates to measure, in k, where none are given. What Faiss multiplies out in
 # `flat` has lost the digits of small distances; the others' are compressed.
-_RESCORE = {"flat": 1, "ivfsq8": 3, "ivfpq": 20}
-# Of the neighbours of sampled rows, the lists probed by default hold this share.
-_TARGET = 0.995
-_N_SAMPLED = 256
-_N_NEIGHBOURS = 10
-# Lists are probed that hold so many rows on average for each neighbour asked for.
-_ROWS_PER_NEIGHBOUR = 4
+_RESCORE = {"flat": 1, "ivfsq8": 2, "ivfpq": 10}
 _GRAPH_LINKS = 16
 _EF_CONSTRUCTION = 100
 _EF_SEARCH = 80
@@ -76,8 +67,8 @@ class FaissSearch(Search):
 
     | `algo` | bytes a row, beside the vectors | answers |
     | --- | --- | --- |
-    | "ivfpq" | m * nbits / 8 + 8 | 20 k candidates by codes, measured exactly |
-    | "ivfsq8" | dim + 8 | 3 k candidates in 8 bits a number, measured exactly |
+    | "ivfpq" | m * nbits / 8 + 8 | 10 k candidates by codes, measured exactly |
+    | "ivfsq8" | dim + 8 | 2 k candidates in 8 bits a number, measured exactly |
     | "ivfflat" | 4 dim + 8 | exact within the lists probed |
     | "hnsw" | 4 dim + 140 | a graph, as `NMSLibSearch` |
     | "flat" | 4 dim | all rows compared: `LinearSearch` in Faiss |
@@ -98,7 +89,7 @@ class FaissSearch(Search):
             fewer rows a list cannot be trained well.
         nprobe: int, how many lists a query looks through, more if k needs it. Defaults
             to what was measured when the structure was built, see above.
-        rescore: see `Search`. Defaults to 20 for "ivfpq", 3 for "ivfsq8", 1 for "flat",
+        rescore: see `Search`. Defaults to 10 for "ivfpq", 2 for "ivfsq8", 1 for "flat",
             else None.
         mmap: whether a structure that is loaded stays in its file and is read as
             lookups need it; "ivf..." only, and not on Windows. Defaults to False.
@@ -145,16 +136,16 @@ class FaissSearch(Search):
         algo = algo.replace("-", "") if isinstance(algo, str) else algo
         self.algo = doors.known(algo, "algo", _ALGOS)
         self._check_distance()
-        self.m = None if m is None else _whole("m", m)
+        self.m = fitting.whole_or_none("m", m)
         if self.m and self.dim % self.m:
             divisors = [i for i in range(1, self.dim + 1) if self.dim % i == 0]
             raise ValueError(
                 f"`m` must divide the width of the embeddings, {self.dim}, into parts: "
                 f"one of {divisors}. Received: m={m!r}."
             )
-        self.nbits = _whole("nbits", nbits, 16)
-        self.nlist = None if nlist is None else _whole("nlist", nlist)
-        self.nprobe = None if nprobe is None else _whole("nprobe", nprobe)
+        self.nbits = fitting.whole("nbits", nbits, most=16)
+        self.nlist = fitting.whole_or_none("nlist", nlist)
+        self.nprobe = fitting.whole_or_none("nprobe", nprobe)
         if self.rescore is None:
             self.rescore = _RESCORE.get(self.algo)
         self.mmap = bool(mmap)
@@ -190,19 +181,18 @@ class FaissSearch(Search):
         """
 
     def _wants_structure(self, n_rows: int) -> bool:
-        return n_rows * self.dim >= _EXACT_FLOATS
+        return n_rows * self.dim >= fitting.EXACT_FLOATS
 
     # Building.
 
     def _build(self, vectors: Vectors, rows: np.ndarray) -> Any:
         index = self._empty_index(len(rows))
         if not index.is_trained:
-            n = min(len(rows), self._n_trained(index))
-            sample = rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)]
+            sample = rows[fitting.spaced(len(rows), self._n_trained(index))]
             index.train(self._prepared(vectors.take(sample))[0])
         zeros = [np.empty(0, np.int64)]
-        for i in range(0, len(rows), _STEP):
-            part, without = self._prepared(vectors.take(rows[i : i + _STEP]))
+        for i in range(0, len(rows), fitting.STEP):
+            part, without = self._prepared(vectors.take(rows[i : i + fitting.STEP]))
             index.add(part)
             zeros.append(np.flatnonzero(without) + i)
         positions = np.concatenate(zeros)
@@ -247,24 +237,22 @@ class FaissSearch(Search):
     def _fitting_nprobe(
         self, structure: _Structure, vectors: Vectors, rows: np.ndarray
     ) -> int:
-        """The least of 1, 2, 3, 5, 8, ... lists in which the neighbours are found."""
+        """How many lists to probe so that the neighbours are found."""
         index = structure.index
-        n = min(_N_SAMPLED, len(rows))
-        sample = rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)]
-        queries = self._prepared(vectors.take(sample))[0]
-        k = min(_N_NEIGHBOURS + 1, len(rows))
+        sample = rows[fitting.spaced(len(rows))]
+        queries, n = self._prepared(vectors.take(sample))[0], len(sample)
+        k = min(fitting.N_NEIGHBOURS + 1, len(rows))
         # In all lists, in float32 or codes alike: what probing fewer can lose.
         farthest = self._searched(index, queries, k, index.nlist)[0][:, -1:]
         sign = -1 if index.metric_type == _faiss().METRIC_INNER_PRODUCT else 1
-        nprobe = 1
-        while nprobe < index.nlist:
+
+        def is_enough(nprobe: int) -> bool:
             values, positions = self._searched(index, queries, k, nprobe)
             hits = (positions >= 0) & (sign * values <= sign * farthest)
             # A row is its own neighbour, found in any case.
-            if (hits.sum() - n) / max(1, n * (k - 1)) >= _TARGET:
-                break
-            nprobe += -(-nprobe // 2)
-        return min(nprobe, int(index.nlist))
+            return bool(hits.sum() - n >= fitting.TARGET * n * (k - 1))
+
+        return fitting.least(index.nlist, is_enough)
 
     # Lookups.
 
@@ -273,8 +261,7 @@ class FaissSearch(Search):
     ) -> tuple[np.ndarray, np.ndarray]:
         index, nprobe = structure.index, 0
         if _is_ivf(index):
-            wanted = _ROWS_PER_NEIGHBOUR * k * index.nlist // index.ntotal + 1
-            nprobe = min(max(index.nprobe, wanted), index.nlist)
+            nprobe = fitting.n_searched(index.nprobe, index.nlist, index.ntotal, k)
         prepared, without = self._prepared(queries)
         values, positions = self._searched(index, prepared, k, nprobe)
         found = self._in_unit(values)
@@ -302,15 +289,16 @@ class FaissSearch(Search):
         elif isinstance(index, faiss.IndexHNSW):
             ef = max(_EF_SEARCH, k + k // 2)
             parameters = faiss.SearchParametersHNSW(efSearch=ef)
-        values, positions = index.search(prepared, k, params=parameters)
-        return values, positions
+        found: tuple[np.ndarray, np.ndarray]
+        found = index.search(prepared, k, params=parameters)
+        return found
 
     def _prepared(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows as Faiss gets them, and which of them have no direction, by cosine."""
         if type(self.distance) is not distances.CosineDistance:
             return rows, np.zeros(len(rows), bool)
         rows = unit_rows(rows)
-        without = ~rows.any(axis=1)
+        without: np.ndarray = ~np.any(rows, axis=1)
         # At distance 1 from every row; so far out no row of cosine above 0 is behind.
         rows[without, 0] = 1 + 2**0.5
         return rows, without
@@ -320,10 +308,12 @@ class FaissSearch(Search):
         kind = type(self.distance)
         if kind is distances.InnerProductSimilarity:
             return -values
-        values = np.maximum(values, 0.0)
+        np.maximum(values, 0.0, out=values)
         if kind is distances.CosineDistance:
-            return values / 2
-        return np.sqrt(values) if kind is distances.EuclideanDistance else values
+            values /= 2
+        elif kind is distances.EuclideanDistance:
+            np.sqrt(values, out=values)
+        return values
 
     # Files.
 
@@ -375,16 +365,6 @@ class FaissSearch(Search):
             "nprobe": self.nprobe,
             "mmap": self.mmap,
         }
-
-
-def _whole(name: str, value: Any, largest: float = float("inf")) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= largest:
-        upto = "of at least 1" if largest == float("inf") else f"from 1 to {largest}"
-        raise ValueError(
-            f"`{name}` must be an integer {upto}. Received: {name}={value!r}."
-        )
-    return int(value)
 
 
 def _parts(dim: int) -> int:
