@@ -2,6 +2,7 @@
 
 import os
 import sys
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,10 @@ class _Structure:
     index: Any
     zeros: np.ndarray | None = None
     file: BinaryIO | None = None
+
+    def __post_init__(self) -> None:
+        if self.file is not None:
+            weakref.finalize(self, self.file.close)
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -326,34 +331,35 @@ class FaissSearch(Search):
             np.save(path / _ZEROS_FILE, structure.zeros)
 
     def _load(self, path: Path, n_positions: int) -> Any:
+        index, zeros = self._read(path / _FILE, n_positions), None
+        if (path / _ZEROS_FILE).is_file():
+            zeros = np.load(path / _ZEROS_FILE, allow_pickle=False)
+        if _is_ivf(index) and self.nprobe is not None:
+            index.nprobe = min(self.nprobe, index.nlist)
+        # Held open it can be copied when its name has gone.
+        file = (path / _FILE).open("rb") if self.mmap else None
+        return _Structure(index, zeros, file)
+
+    def _read(self, path: Path, n_positions: int) -> Any:
         faiss = _faiss()
-        file, flags = None, 0
-        if self.mmap:
-            # Held open it can be copied when its name has gone.
-            file, flags = (path / _FILE).open("rb"), faiss.IO_FLAG_MMAP
         try:
-            index = faiss.read_index(str(path / _FILE), flags)
+            flags = faiss.IO_FLAG_MMAP if self.mmap else 0
+            index = faiss.read_index(str(path), flags)
         except RuntimeError as error:
             raise ValueError(
-                f"{str(path / _FILE)!r} is not a file of Faiss. Restore it from a "
-                f"copy, or build the index again, by `build(force=True)`. ({error})"
+                f"{str(path)!r} is not a file of Faiss. Restore it from a copy, or "
+                f"build the index again, by `build(force=True)`. ({error})"
             ) from error
         if (index.d, index.ntotal) != (self.dim, n_positions):
             raise ValueError(
-                f"{str(path / _FILE)!r} holds {index.ntotal} rows of width {index.d} "
-                f"in place of {n_positions} of width {self.dim}. Restore it from a "
-                "copy, or build the index again, by `build(force=True)`."
+                f"{str(path)!r} holds {index.ntotal} rows of width {index.d} in place "
+                f"of {n_positions} of width {self.dim}. Restore it from a copy, or "
+                "build the index again, by `build(force=True)`."
             )
-        if file is not None and _is_ivf(index):
-            lists = faiss.downcast_InvertedLists(index.invlists)
+        if self.mmap and _is_ivf(index):
             # Else every lookup starts threads that read ahead.
-            lists.prefetch_nthread = 0
-        if _is_ivf(index) and self.nprobe is not None:
-            index.nprobe = min(self.nprobe, index.nlist)
-        zeros = None
-        if (path / _ZEROS_FILE).is_file():
-            zeros = np.load(path / _ZEROS_FILE, allow_pickle=False)
-        return _Structure(index, zeros, file)
+            faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
+        return index
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,8 @@ N_NEIGHBOURS = 10
 _N_SAMPLED = 256
 # Lists are searched that hold so many rows on average for each neighbour asked for.
 _ROWS_PER_NEIGHBOUR = 16
+# Rows whose squared lengths differ by no more than this, relatively, are of one length.
+_SAME_LENGTH = 0.01
 
 
 def spaced(n_rows: int, n: int = _N_SAMPLED) -> np.ndarray:
@@ -35,6 +37,12 @@ def n_searched(default: int, n_lists: int, n_rows: int, k: int) -> int:
     """How many lists to search for k neighbours: `default`, or more for a large k."""
     wanted = _ROWS_PER_NEIGHBOUR * k * n_lists // max(n_rows, 1) + 1
     return min(max(default, wanted), n_lists)
+
+
+def are_of_one_length(rows: np.ndarray) -> bool:
+    """Whether rows (n, dim) have about the same length, as normalised ones have."""
+    squares = np.einsum("nd,nd->n", rows, rows)
+    return bool(squares.std() <= _SAME_LENGTH * squares.mean())
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:

@@ -33,10 +33,9 @@ _TRAINED_PER_LEAF = 128
 # of the neighbours in all leaves.
 _REORDER, _MOST_REORDER = 100, 3200
 _CODES_TARGET = 0.9975
+_LEAST_SEARCHED = 8
 # Candidates, in k, that are measured by the layer where ScaNN measures none itself.
 _RESCORE = 30
-# Rows whose squared lengths differ by no more than this, relatively, are of one length.
-_SAME_LENGTH = 0.01
 _FACTS = "structure.json"
 _DOCIDS = "scann_docids.pkl"
 
@@ -68,7 +67,8 @@ class ScaNNSearch(Search):
     rows are put into about 2 sqrt(n) leaves of near ones, a query scans the codes in
     the leaves nearest to it, 4 bits for 2 numbers, and the best are measured. It looks
     through twice as many leaves as find 99.5 % of the 10 nearest of 256 of your rows,
-    measured when the structure is built. The same rows give the same structure.
+    measured when the structure is built. Builds differ a little from run to run in
+    ScaNN itself, so recall can be relied on and exact neighbour lists cannot.
 
     Needs scann-core, which has wheels for Linux only. The package scann is imported by
     the same name: install one of the two. Files hold arrays and no pickle. Rows of
@@ -167,12 +167,10 @@ class ScaNNSearch(Search):
 
     def _with_leaves(self, builder: Any, prepared: np.ndarray, n_leaves: int) -> Any:
         by_product = self._is_by_product
-        if not by_product:
-            squares = np.einsum("nd,nd->n", prepared, prepared)
-            if squares.std() <= _SAME_LENGTH * squares.mean():
-                # Then codes for inner products find more (measured on Fashion-MNIST:
-                # 0.98 against 0.81 with 100 candidates), else fewer.
-                builder, by_product = builder.l2_as_dot_product(), True
+        if not by_product and fitting.are_of_one_length(prepared):
+            # Then codes for inner products find more (measured on Fashion-MNIST: 0.98
+            # against 0.81 with 100 candidates), else fewer.
+            builder, by_product = builder.l2_as_dot_product(), True
         builder = builder.tree(
             num_leaves=n_leaves,
             num_leaves_to_search=n_leaves,
@@ -210,6 +208,7 @@ class ScaNNSearch(Search):
         if n_leaves is None:
             # Rows are found in fewer leaves than queries that are none of the rows.
             n_leaves = 2 * fitting.least(structure.n_leaves, is_enough)
+            n_leaves = max(n_leaves, _LEAST_SEARCHED)
         return replace(structure, n_searched=min(n_leaves, structure.n_leaves))
 
     # Lookups.
@@ -352,8 +351,8 @@ def _scann() -> Any:
 
 
 _quiet_lock = threading.Lock()
-# What ScaNN says of its progress; warnings and errors begin with W and E.
-_NOTE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
+# What ScaNN says of its progress and of empty leaves; its errors begin with E and F.
+_NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
 @contextlib.contextmanager
