@@ -6,14 +6,20 @@ import keras
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.search.auto_search import AutoSearch
+from tensorflow_similarity.search.faiss_search import FaissSearch
 from tensorflow_similarity.search.linear_search import LinearSearch
 from tensorflow_similarity.search.nmslib_search import NMSLibSearch
+from tensorflow_similarity.search.scann_search import ScaNNSearch
 from tensorflow_similarity.search.search import Search
 from tensorflow_similarity.search.segments import SearchState
 
 __all__ = [
+    "AutoSearch",
+    "FaissSearch",
     "LinearSearch",
     "NMSLibSearch",
+    "ScaNNSearch",
     "Search",
     "SearchState",
     "class_of",
@@ -23,7 +29,13 @@ __all__ = [
     "serialize",
 ]
 
-_SEARCHES: dict[str, type[Search]] = {"linear": LinearSearch, "nmslib": NMSLibSearch}
+_SEARCHES: dict[str, type[Search]] = {
+    "auto": AutoSearch,
+    "faiss": FaissSearch,
+    "linear": LinearSearch,
+    "nmslib": NMSLibSearch,
+    "scann": ScaNNSearch,
+}
 
 
 def get(
@@ -35,8 +47,8 @@ def get(
     """A search by name, from its configuration, or as it is.
 
     Args:
-        identifier: "linear" or "nmslib" in any case, what `serialize` gave, or a
-            `Search`.
+        identifier: "auto", "faiss", "linear", "nmslib" or "scann" in any case, what
+            `serialize` gave, or a `Search`.
         distance: for a name: the distance of the new search.
         dim: for a name: width of the embeddings.
         **kwargs: for a name: further arguments of the class.

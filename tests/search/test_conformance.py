@@ -124,7 +124,9 @@ def test_every_public_search_is_in_the_suite():
         and issubclass(item, search.Search)
         and item is not search.Search
     }
-    assert classes == set(CLAIMS) == set(search._SEARCHES.values())
+    # The engines that are installed apart have files of their own.
+    others = {search.AutoSearch, search.FaissSearch, search.ScaNNSearch}
+    assert classes == {*CLAIMS, *others} == set(search._SEARCHES.values())
 
 
 @pytest.mark.parametrize("cls", CLAIMS)
@@ -616,9 +618,9 @@ def test_searches_by_name():
     assert type(search.get("NMSLIB", "l2", 3)) is NMSLibSearch
     subject = LinearSearch("l2", 3)
     assert search.get(subject) is subject
-    with pytest.raises(ValueError, match=r"'faisss'.*\['linear', 'nmslib'\]"):
+    with pytest.raises(ValueError, match=r"'faisss'.*'linear', 'nmslib', 's"):
         search.get("faisss", "l2", 3)
-    with pytest.raises(TypeError, match=r"\['linear', 'nmslib'\].*search=3"):
+    with pytest.raises(TypeError, match=r"'linear', 'nmslib'.*search=3"):
         search.get(3)
     with pytest.raises(TypeError, match="configuration of a search"):
         search.deserialize(distances.serialize(distances.get("l2")))
