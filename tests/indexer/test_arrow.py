@@ -18,7 +18,8 @@ def rows(n, dim=3, seed=0):
 def facts(store):
     snapshot = store.snapshot()
     alive = snapshot.vectors.alive_rows()
-    embeddings, data = snapshot.at(alive)
+    details = snapshot.at(alive)
+    embeddings, data = details.embeddings, details.data
     return {
         "embeddings": embeddings.tolist(),
         "labels": snapshot.labels[alive].tolist(),

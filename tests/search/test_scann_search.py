@@ -96,7 +96,7 @@ def test_rows_of_unequal_lengths(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_copy_of_the_rows_the_layer_measures(name):
     subject = made(name, ROWS, reorder=0)
-    assert subject.rescore == 30 and subject._state.structure.n_measured == 0
+    assert subject.rescore == 30 and subject._state.segments[0].structure.n_measured == 0
     assert_near(subject, made(name, ROWS, LinearSearch), 10)
 
 
@@ -184,7 +184,7 @@ def test_configuration_goes_through_keras_and_json():
     subject = ScaNNSearch("l2", DIM, **given)
     again = search.get(json.loads(json.dumps(search.serialize(subject))))
     assert type(again) is ScaNNSearch and again.get_config() == subject.get_config()
-    structure = made("l2", ROWS, **given)._state.structure
+    structure = made("l2", ROWS, **given)._state.segments[0].structure
     assert (structure.n_leaves, structure.n_searched) == (30, 9)
     assert structure.n_measured == 50
     assert type(search.get("ScaNN", "l2", 3)) is ScaNNSearch
