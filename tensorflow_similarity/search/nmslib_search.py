@@ -129,8 +129,9 @@ class NMSLibSearch(Search):
         query_params: dict[str, Any] | None = None,
         name: str | None = None,
         verbose: int = 0,
+        rescore: int | None = None,
     ):
-        super().__init__(distance, dim, name=name, verbose=verbose)
+        super().__init__(distance, dim, name, verbose, rescore)
         if type(self.distance) not in self._SPACES:
             raise ValueError(
                 f"NMSLIB cannot search by {self.distance.name!r}. It can by "
