@@ -78,8 +78,9 @@ def _followed(pickled: bytes) -> Any:
             items.append(item)
         return items[::-1]
 
+    argument: Any
     for opcode, argument, _ in pickletools.genops(pickled):
-        name: str = opcode.name
+        name = opcode.name
         if name in _LITERALS:
             stack.append(argument)
         elif name in _CONSTANTS:
