@@ -39,14 +39,14 @@ EXTRAS = {
     # The wheels are made for Linux only.
     "scann": ['scann-core>=0.2; sys_platform == "linux"'],
     "redis": ["redis>=5"],
-    "arrow": ["pyarrow>=15"],
+    "arrow": ["pyarrow>=17"],
     "docs": DOCS,
     "dev": [
         "pytest>=8.3",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         "redis>=5",
-        "pyarrow>=15",
+        "pyarrow>=17",
         # The second backend, small enough for every run; torch is tested in CI.
         "jax>=0.5",
         "ruff>=0.9",

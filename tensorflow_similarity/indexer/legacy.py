@@ -2,7 +2,8 @@
 
 `index_metadata.json` says what the index is; `index.npz`, beside it or under `store`,
 holds `embeddings`, `labels` and `data`. Arrays of Python objects in it are pickles,
-which can run code when they are read: they never are. The search is built anew.
+which can run code when they are unpickled: they never are. Of plain values in them
+the text is read, see `legacy_objects.py`. The search is built anew.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 
 from tensorflow_similarity import distances
 from tensorflow_similarity._core import files
+from tensorflow_similarity.indexer.legacy_objects import plain_values
 from tensorflow_similarity.search import NMSLibSearch
 
 logger = logging.getLogger(__name__)
@@ -77,11 +79,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def read_items(
     path: Path, dim: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+) -> "tuple[np.ndarray, np.ndarray | list[Any] | None, np.ndarray | list[Any] | None]":
     """Embeddings, labels and user data in the folder, for `Indexer.batch_add`.
 
-    Labels and user data that were kept as Python objects are left out, each with a
-    line in the log that says how many they are and what to do.
+    Labels or user data among which are other Python objects than numbers, strings,
+    bytes and None are left out, with a line in the log that says how many they are
+    and what to do.
 
     Args:
         dim: width of the embeddings, as the settings have it.
@@ -113,8 +116,9 @@ def read_items(
         what = f"embeddings of shape {embeddings.shape}, and not (n, {dim})"
         raise files.damaged(path, f"{file.name} holds {what}")
     for name, found in (("labels", labels), ("data", data)):
-        if isinstance(found, np.ndarray) and (not found.ndim or len(found) != n):
-            what = f"{name} of shape {found.shape} for {n} embeddings"
+        shape = found.shape if isinstance(found, np.ndarray) else (_length(found),)
+        if not shape or shape[0] != n:
+            what = f"{name} of shape {shape} for {n} embeddings"
             raise files.damaged(path, f"{file.name} holds {what}")
     return (
         embeddings,
@@ -130,28 +134,36 @@ class _Pickled:
         self.n = n
 
 
-def _plain_array(archive: zipfile.ZipFile, name: str) -> "np.ndarray | _Pickled":
-    """An array of the archive, without what would run code."""
+def _plain_array(
+    archive: zipfile.ZipFile, name: str
+) -> "np.ndarray | list[Any] | _Pickled":
+    """An array of the archive, or the plain values in an array of objects."""
     member = f"{name}.npy"
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ValueError(f"{member} has the unknown format {version}")
         shape, _, dtype = _HEADERS[version](file)
-    if dtype.hasobject:
-        return _Pickled(shape[0] if shape else 1)
+        if dtype.hasobject:
+            n = shape[0] if shape else 1
+            values = plain_values(file.read(), n) if len(shape) == 1 else None
+            return _Pickled(n) if values is None else values
     with archive.open(member) as file:
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
+def _length(found: "list[Any] | _Pickled") -> int:
+    return found.n if isinstance(found, _Pickled) else len(found)
+
+
 def _given(
-    found: "np.ndarray | _Pickled", what: str, argument: str, file: Path
-) -> np.ndarray | None:
+    found: "np.ndarray | list[Any] | _Pickled", what: str, argument: str, file: Path
+) -> "np.ndarray | list[Any] | None":
     if not isinstance(found, _Pickled):
         return found
     logger.warning(
-        "The %s of %d items in %s are not read: they are pickled Python objects, which "
-        "can run code. To have them, index your data again with `%s=...`.",
+        "The %s of %d items in %s are not read: there are pickled objects among them, "
+        "which can run code. To have them, index your data again with `%s=...`.",
         what,
         found.n,
         file,

@@ -3,12 +3,15 @@
 import json
 import logging
 import os
+import pickle
 import zipfile
 
 import numpy as np
 import pytest
 
 from tensorflow_similarity.indexer import Indexer
+from tensorflow_similarity.indexer.legacy_objects import plain_values
+from tensorflow_similarity.types import NO_LABEL
 
 
 def rows(n, dim=4, seed=0):
@@ -105,6 +108,66 @@ def test_pickled_data_are_never_read_but_counted(tmp_path, caplog):
     assert "data of 5 items" in said and "pickled" in said and "`data=...`" in said
     assert len(index) == 5 and index.items()[2] == [None] * 5
     assert index.items()[1].tolist() == [3, 1, 2, 1, 5]
+
+
+def test_an_index_without_data_says_nothing(tmp_path, caplog):
+    index = Indexer.load(written(tmp_path / "a", arrays(), **RELEASED))
+    assert index.items()[2] == [None] * 5 and not caplog.records
+
+
+PLAIN_OBJECTS = {
+    "none": [None] * 5,
+    "some": [1, None, 2**40, -3, None],
+    "texts": ["a", None, "ü猫", "", "a"],
+    "numpy integers": [np.int64(7), None, np.int32(-1), np.uint8(9), 3],
+    "other byte order": [np.dtype(">i4").type(5), None, 1, 1, 1],
+    "floats that are integers": [1.0, None, np.float32(2), 3, 4],
+}
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("kind", PLAIN_OBJECTS)
+def test_plain_values_among_objects_are_read(kind, protocol, tmp_path, monkeypatch):
+    values = np.array(PLAIN_OBJECTS[kind], object)
+    dump = pickle.dump
+
+    def old(array, file, **_):
+        dump(array, file, protocol=protocol)
+
+    monkeypatch.setattr(pickle, "dump", old)
+    path = written(tmp_path / "a", arrays(labels=values, data=values), **RELEASED)
+    index = Indexer.load(path)
+    _, labels, data = index.items()
+    expected = [NO_LABEL if x is None else x for x in PLAIN_OBJECTS[kind]]
+    if kind == "texts":
+        expected = PLAIN_OBJECTS[kind]
+    assert labels.tolist() == expected
+    assert data == PLAIN_OBJECTS[kind]
+    assert [type(x) for x in data] == [type(x) for x in PLAIN_OBJECTS[kind]]
+
+
+@pytest.mark.parametrize(
+    "other", [Evil(), [1], {"a": 1}, (1,), {1}, rows(1), 1j, print, Indexer, b"x".join]
+)
+def test_anything_else_among_objects_is_left_out(other, tmp_path, caplog):
+    values = np.empty(5, object)
+    values[2] = other
+    path = written(tmp_path / "a", arrays(data=values), **RELEASED)
+    assert Indexer.load(path).items()[2] == [None] * 5
+    assert "data of 5 items" in caplog.text
+
+
+def test_any_bytes_in_place_of_a_pickle_are_left_out():
+    whole = pickle.dumps(np.array([1, "a", None, np.int64(3)], object))
+    assert plain_values(whole, 4) == [1, "a", None, 3]
+    assert plain_values(whole, 3) is None and plain_values(b"", 0) is None
+    generator = np.random.default_rng(1)
+    for _ in range(2000):
+        broken = bytearray(whole)
+        for at in generator.integers(len(whole), size=generator.integers(1, 4)):
+            broken[at] = generator.integers(256)
+        found = plain_values(bytes(broken[: generator.integers(len(whole) + 1)]), 4)
+        assert found is None or len(found) == 4
 
 
 def test_pickled_labels_are_never_read_but_counted(tmp_path, caplog):

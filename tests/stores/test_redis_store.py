@@ -453,6 +453,45 @@ def test_threads_with_a_store_each_write_at_once(opened):
     assert [item[0] for item in found["data"]] == found["labels"]
 
 
+@pytest.mark.parametrize("with_ids", [False, True])
+def test_random_changes_by_two_writers_are_as_in_memory(with_ids, opened):
+    generator = np.random.default_rng(11 + with_ids)
+    memory, writers = MemoryStore(), [opened(), opened()]
+    for step in range(150):
+        n, seed = int(generator.integers(1, 5)), int(generator.integers(99))
+        alive = facts(memory)["keys"]
+        some = generator.permutation(alive)[: max(len(alive) // 6, 1)]
+        ids = generator.permutation(25)[:n] if with_ids else None
+        change = generator.choice(["add"] * 6 + ["remove", "relabel", "vacuum"] * 2)
+        if step % 40 == 39:
+            change = generator.choice(["embed", "reset"])
+        for store in (memory, writers[generator.integers(2)]):
+            if change == "add":
+                data = [
+                    [None, "x", {"a": step}, rows(1)][(seed + i) % 4] for i in range(n)
+                ]
+                columns = {
+                    "step": [step] * n,
+                    f"c{seed % 3}": ["x", None, "y", "z"][:n],
+                }
+                store.batch_add(rows(n, seed=seed), [seed] * n, data, ids, columns)
+            elif change == "remove":
+                store.remove(some)
+            elif change == "relabel" and len(alive):
+                store.relabel(some, [step] * len(some))
+            elif change == "embed":
+                store.replace_embeddings(rows(len(alive), seed=seed))
+            elif change == "vacuum":
+                store.vacuum()
+            elif change == "reset":
+                store.reset()
+        if step % 10 == 9:
+            for writer in writers:
+                writer.refresh()
+            assert str(facts(writers[0])) == str(facts(memory))
+            assert agree(*writers, opened())
+
+
 def test_one_store_serves_several_threads(opened):
     store, errors = opened(), []
 
