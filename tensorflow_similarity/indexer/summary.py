@@ -31,14 +31,18 @@ def stats(
 def lines(indexer: "Indexer") -> Iterator[str]:
     """The lines of `index_summary`."""
     found = indexer.stats()
-    how = "graph" if indexer.is_built() else "exact"
+    state = indexer._snapshot.search
+    how = indexer.search.describe([part.structure for part in state.segments])
+    in_tail = state.vectors.size - state.n_built if state.segments else 0
     rows = {
         "items": f"{found['size']:,}",
         "embedding size": str(indexer.embedding_size),
         "distance": indexer.distance.name,
         "search": f"{indexer.search_type} ({how} at this size)",
+        **({"compared": f"{in_tail:,} added since, one by one"} if in_tail else {}),
+        **({"removed": f"{state.vectors.n_dead:,}"} if state.vectors.n_dead else {}),
         "store": indexer.kv_store_type,
-        "embeddings": f"{indexer.nbytes() / 2**20:,.1f} MB in memory",
+        "memory": f"{indexer.nbytes() / 2**20:,.1f} MB",
         "lookups": f"{found['num_lookups']:,}",
     }
     if found["num_lookups"]:

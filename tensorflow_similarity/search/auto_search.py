@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,8 @@ class AutoSearch(Search):
             self.rescore = None if type(self.distance) in products else 1
         self._engines: dict[str, Search] = {}
 
-    def describe(self, structures: Iterable[Any]) -> str:
-        """What answers, in words: "scann for 1,000,000 rows, nmslib for 40,000".
-
-        Args:
-            structures: what `_build` made for a state; none: all rows are compared.
-        """
+    def describe(self, structures: Sequence[Any]) -> str:
+        """What answers, in words: "scann for 1,000,000 rows, nmslib for 40,000"."""
         n_rows: Counter[str] = Counter()
         for picked in structures:
             n_rows[picked.engine] += picked.n_rows

@@ -1,6 +1,7 @@
 """What is done with a search's state: follow, build, find, save, load."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -96,6 +97,13 @@ class Engine(ABC):
     def _wants_structure(self, n_rows: int) -> bool:
         """Whether so many rows are worth a structure."""
         return False
+
+    def describe(self, structures: Sequence[Any]) -> str:
+        """What answers for these structures of a state, in words."""
+        if not structures:
+            return "exact"
+        many = "graph" if len(structures) == 1 else f"{len(structures)} graphs"
+        return f"{self.default_name}, {many}"
 
     # Building.
 

@@ -43,8 +43,7 @@ def made(name, rows, force=True, **kwargs):
 
 
 def said(subject):
-    structure = subject._state.segments[0].structure
-    return subject.describe([] if structure is None else [structure])
+    return subject.describe([part.structure for part in subject._state.segments])
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_rows_of_unequal_lengths(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_copy_of_the_rows_the_layer_measures(name):
     subject = made(name, ROWS, reorder=0)
-    assert subject.rescore == 30 and subject._state.segments[0].structure.n_measured == 0
+    assert (
+        subject.rescore == 30 and subject._state.segments[0].structure.n_measured == 0
+    )
     assert_near(subject, made(name, ROWS, LinearSearch), 10)
 
 
