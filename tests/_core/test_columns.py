@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tensorflow_similarity._core.columns import Column, Items
+from tensorflow_similarity._core.columns import Column, Elsewhere, Items
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 40)), max_size=12))
@@ -78,3 +78,35 @@ def test_arrays_alike_come_back_as_one():
 def test_nothing_more_is_the_same(chunk):
     items = Items().append([1], 1)
     assert items.append(chunk, 0) is items
+
+
+class Letters(Elsewhere):
+    """Five items of a source that counts how often it is asked."""
+
+    def __init__(self):
+        self.source = self
+        self.asked = []
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return self.fetch([i])[0]
+
+    def place(self, i):
+        return i
+
+    def fetch(self, places):
+        self.asked.append(places)
+        return ["abcde"[place] for place in places]
+
+
+def test_items_that_stand_elsewhere_are_fetched_together():
+    letters = Letters()
+    items = Items().append([0, 1], 2).append(letters, 5).append(None, 2)
+    items = items.append(np.arange(3), 3)
+    assert items.take([11, 3, 0, 8, 6, 1, 3]) == [2, "b", 0, None, "e", 1, "b"]
+    assert letters.asked == [[1, 4, 1]] and items.take([]) == []
+    parts = [(first, n, chunk is None) for first, n, chunk in items.chunks()]
+    assert parts == [(0, 2, False), (2, 5, False), (7, 2, True), (9, 3, False)]
+    assert list(Items().chunks()) == []

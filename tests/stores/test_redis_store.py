@@ -1,9 +1,11 @@
 """What a store keeps on a Redis server, beside other writers and other programs."""
 
+import contextlib
 import json
 import multiprocessing
 import secrets
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -886,3 +888,55 @@ def test_configuration_names_the_place_and_holds_no_items(opened, redis_socket, 
     again = stores.get(json.loads(json.dumps(stores.serialize(store))))
     assert len(again) == 1 and again.get_config() == config
     again.close()
+
+
+def _write_until_killed(url, prefix, pipe):
+    store = RedisStore(url=url, prefix=prefix)
+    for turn in range(10_000):
+        keys = store.batch_add(rows(40), data=[turn] * 40).tolist()
+        pipe.send(keys)
+        if turn % 3 == 2:
+            store.remove(keys[:20])
+            store.vacuum()
+            pipe.send([-1 - key for key in keys[:20]])
+
+
+@forks
+def test_a_killed_writer_loses_nothing_acknowledged(
+    opened, redis_socket, client, prefix
+):
+    context = multiprocessing.get_context("fork")
+    generator, there = np.random.default_rng(2), set()
+    for _ in range(12):
+        receive, send = context.Pipe(duplex=False)
+        url = f"unix://{redis_socket}"
+        writer = context.Process(target=_write_until_killed, args=(url, prefix, send))
+        writer.start()
+        send.close()
+        said = [receive.recv()]
+        time.sleep(generator.uniform(0, 0.05))
+        writer.kill()
+        writer.join()
+        with contextlib.suppress(EOFError):
+            while True:
+                said.append(receive.recv())
+        receive.close()
+        there |= {key for keys in said for key in keys if key >= 0}
+        gone = {-1 - key for keys in said for key in keys if key < 0}
+        there -= gone
+        # What was removed without having been said to be.
+        maybe = set([keys for keys in said if keys[0] >= 0][-1][:20])
+        store = opened()
+        found = facts(store)
+        assert len(set(found["keys"])) == len(found["keys"])
+        assert not set(found["keys"]) & gone and there - set(found["keys"]) <= maybe
+        assert None not in found["data"]
+        there = set(found["keys"])
+    # Of what was never said to be there, or no longer, nothing stays for ever.
+    store.vacuum()
+    names = {f"{prefix}:head", f"{prefix}:log:{store._taken.position.generation}"}
+    names |= {f"{prefix}:{lot}" for lot in store._taken.lots}
+    for _, _, chunk in store.snapshot().items.chunks():
+        names |= {f"{prefix}:{name}" for name in chunk.names}
+    for key in client.keys(f"{prefix}:*"):
+        assert key.decode() in names or client.ttl(key) > 0, key
