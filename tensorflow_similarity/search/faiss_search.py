@@ -1,24 +1,24 @@
 """Approximate search by Faiss: lists of near rows, rows whole or compressed."""
 
-import contextlib
-import os
 import sys
-import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
 from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
-from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.search import fitting
+from tensorflow_similarity.search import faiss_index, fitting
+from tensorflow_similarity.search.faiss_index import (
+    Structure,
+    copied,
+    faiss_module,
+    has_lists,
+    threads,
+)
 from tensorflow_similarity.search.kernels import unit_rows
 from tensorflow_similarity.search.search import Search
 
@@ -44,25 +44,6 @@ _FEW_PRODUCTS = 1_000_000_000
 _GRAPH_LINKS = 16
 _EF_CONSTRUCTION = 100
 _EF_SEARCH = 80
-
-
-@dataclass(frozen=True, eq=False)
-class _Structure:
-    """A Faiss index over fixed rows.
-
-    Args:
-        index: the index, trained and filled.
-        zeros: by cosine, positions of rows without a direction; None: there are none.
-        file: of a memory-mapped index the file, held open: it is what `_save` copies.
-    """
-
-    index: Any
-    zeros: np.ndarray | None = None
-    file: BinaryIO | None = None
-
-    def __post_init__(self) -> None:
-        if self.file is not None:
-            weakref.finalize(self, self.file.close)
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -142,7 +123,7 @@ class FaissSearch(Search):
         mmap: bool = False,
     ):
         super().__init__(distance, dim, name, verbose, rescore)
-        _faiss()
+        faiss_module()
         algo = algo.replace("-", "") if isinstance(algo, str) else algo
         self.algo = doors.known(algo, "algo", _ALGOS)
         self._check_distance()
@@ -201,7 +182,7 @@ class FaissSearch(Search):
             sample = rows[fitting.spaced(len(rows), self._n_trained(index))]
             prepared = self._prepared(vectors.take(sample))[0]
             few = prepared.size * index.nlist < _FEW_PRODUCTS
-            with _threads(1 if few else None):
+            with threads(1 if few else None):
                 index.train(prepared)
         zeros = [np.empty(0, np.int64)]
         for i in range(0, len(rows), fitting.STEP):
@@ -209,15 +190,15 @@ class FaissSearch(Search):
             index.add(part)
             zeros.append(np.flatnonzero(without) + i)
         positions = np.concatenate(zeros)
-        structure = _Structure(index, positions if len(positions) else None)
-        if _is_ivf(index):
+        structure = Structure(index, positions if len(positions) else None)
+        if has_lists(index):
             index.nprobe = min(self.nprobe or index.nlist, index.nlist)
             if self.nprobe is None:
                 index.nprobe = self._fitting_nprobe(structure, vectors, rows)
         return structure
 
     def _empty_index(self, n_rows: int) -> Any:
-        faiss, dim = _faiss(), self.dim
+        faiss, dim = faiss_module(), self.dim
         metric = getattr(faiss, self._METRICS[type(self.distance)])
         if self.algo == "flat":
             return faiss.IndexFlat(dim, metric)
@@ -248,7 +229,7 @@ class FaissSearch(Search):
         return max(n, 4 * codes if self.algo == "ivfpq" else 0)
 
     def _fitting_nprobe(
-        self, structure: _Structure, vectors: Vectors, rows: np.ndarray
+        self, structure: Structure, vectors: Vectors, rows: np.ndarray
     ) -> int:
         """How many lists to probe so that the neighbours are found."""
         index = structure.index
@@ -257,7 +238,7 @@ class FaissSearch(Search):
         k = min(fitting.N_NEIGHBOURS + 1, len(rows))
         # In all lists, in float32 or codes alike: what probing fewer can lose.
         farthest = self._searched(index, queries, k, index.nlist)[0][:, -1:]
-        sign = -1 if index.metric_type == _faiss().METRIC_INNER_PRODUCT else 1
+        sign = -1 if index.metric_type == faiss_module().METRIC_INNER_PRODUCT else 1
 
         def is_enough(nprobe: int) -> bool:
             values, positions = self._searched(index, queries, k, nprobe)
@@ -270,10 +251,10 @@ class FaissSearch(Search):
     # Lookups.
 
     def _lookup(
-        self, structure: _Structure, queries: np.ndarray, k: int
+        self, structure: Structure, queries: np.ndarray, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
         index, nprobe = structure.index, 0
-        if _is_ivf(index):
+        if has_lists(index):
             nprobe = fitting.n_searched(index.nprobe, index.nlist, index.ntotal, k)
         prepared, without = self._prepared(queries)
         values, positions = self._searched(index, prepared, k, nprobe)
@@ -292,7 +273,7 @@ class FaissSearch(Search):
         self, index: Any, prepared: np.ndarray, k: int, nprobe: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Faiss' own answer: values and positions, -1 where too few came."""
-        faiss, parameters = _faiss(), None
+        faiss, parameters = faiss_module(), None
         if nprobe:
             # Of a call's own: threads with another k look up in the same index.
             kind = faiss.SearchParametersIVF
@@ -330,44 +311,26 @@ class FaissSearch(Search):
 
     # Files.
 
-    def _save(self, structure: _Structure, path: Path) -> None:
+    def _save(self, structure: Structure, path: Path) -> None:
         if structure.file is None:
-            _faiss().write_index(structure.index, str(path / _FILE))
+            faiss_module().write_index(structure.index, str(path / _FILE))
         else:
-            _copy(structure.file, path / _FILE)
+            copied(structure.file, path / _FILE)
         if structure.zeros is not None:
             np.save(path / _ZEROS_FILE, structure.zeros)
 
     def _load(self, path: Path, n_positions: int) -> Any:
-        index, zeros = self._read(path / _FILE, n_positions), None
+        index, zeros = (
+            faiss_index.read(path / _FILE, n_positions, self.dim, self.mmap),
+            None,
+        )
         if (path / _ZEROS_FILE).is_file():
             zeros = np.load(path / _ZEROS_FILE, allow_pickle=False)
-        if _is_ivf(index) and self.nprobe is not None:
+        if has_lists(index) and self.nprobe is not None:
             index.nprobe = min(self.nprobe, index.nlist)
         # Held open it can be copied when its name has gone.
         file = (path / _FILE).open("rb") if self.mmap else None
-        return _Structure(index, zeros, file)
-
-    def _read(self, path: Path, n_positions: int) -> Any:
-        faiss = _faiss()
-        try:
-            flags = faiss.IO_FLAG_MMAP if self.mmap else 0
-            index = faiss.read_index(str(path), flags)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{str(path)!r} is not a file of Faiss. Restore it from a copy, or "
-                f"build the index again, by `build(force=True)`. ({error})"
-            ) from error
-        if (index.d, index.ntotal) != (self.dim, n_positions):
-            raise ValueError(
-                f"{str(path)!r} holds {index.ntotal} rows of width {index.d} in place "
-                f"of {n_positions} of width {self.dim}. Restore it from a copy, or "
-                "build the index again, by `build(force=True)`."
-            )
-        if self.mmap and _is_ivf(index):
-            # Else every lookup starts threads that read ahead.
-            faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
-        return index
+        return Structure(index, zeros, file)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -384,46 +347,3 @@ class FaissSearch(Search):
 def _parts(dim: int) -> int:
     """The largest divisor of the width that makes parts of four numbers or more."""
     return max(i for i in range(1, max(dim // 4, 1) + 1) if dim % i == 0)
-
-
-def _is_ivf(index: Any) -> bool:
-    return isinstance(index, _faiss().IndexIVF)
-
-
-def _copy(file: BinaryIO, path: Path) -> None:
-    with path.open("wb") as target:
-        offset = 0
-        # With its own offset: after a fork two processes share the file's.
-        while part := os.pread(file.fileno(), 16 * 1024 * 1024, offset):
-            target.write(part)
-            offset += len(part)
-
-
-@contextlib.contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    """Limits the threads that Faiss starts from this one; None: it stays."""
-    faiss = _faiss()
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(n or before)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-@cache
-def _faiss() -> Any:
-    """The module faiss, set up once."""
-    faiss = optional_import(
-        "faiss", purpose="FaissSearch", package="tensorflow_similarity[faiss]"
-    )
-    # Faiss 1.15 multiplies matrices only from 128,000 numbers a batch of queries on,
-    # a limit for many cores: on two it trains codes 12 times as slowly as with this.
-    # Before, and since, the limit is another quantity and below this.
-    if faiss.cvar.distance_compute_blas_threshold > 10_000:
-        limit = 800 * faiss.omp_get_max_threads()
-        faiss.cvar.distance_compute_blas_threshold = min(limit, 128_000)
-    if hasattr(os, "register_at_fork"):
-        # The threads of GNU OpenMP do not survive a fork, and it waits for them.
-        os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
-    return faiss

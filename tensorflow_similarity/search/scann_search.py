@@ -1,13 +1,7 @@
 """Approximate search by ScaNN: leaves of near rows, scanned by codes in registers."""
 
-import contextlib
 import json
 import os
-import re
-import sys
-import tempfile
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +10,11 @@ import keras
 import numpy as np
 
 from tensorflow_similarity import distances
-from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity._core.vectors import Vectors
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.search import fitting
 from tensorflow_similarity.search.kernels import unit_rows
+from tensorflow_similarity.search.scann_module import quiet, scann_module
 from tensorflow_similarity.search.search import Search
 
 # Fewer are searched exactly. With few rows a leaf ScaNN loses neighbours (measured:
@@ -123,7 +117,7 @@ class ScaNNSearch(Search):
                 f"{sorted(kind.name for kind in self._MEASURES)}; use search='linear' "
                 "for the others."
             )
-        _scann()
+        scann_module()
         self.n_leaves = fitting.whole_or_none("n_leaves", n_leaves)
         self.leaves_to_search = fitting.whole_or_none(
             "leaves_to_search", leaves_to_search
@@ -150,7 +144,7 @@ class ScaNNSearch(Search):
             prepared[part] = self._prepared(vectors.take(rows[part]))
         measure = self._MEASURES[type(self.distance)]
         # Every call says how many neighbours it wants; this number is not used.
-        builder = _scann().builder(prepared, fitting.N_NEIGHBOURS, measure)
+        builder = scann_module().builder(prepared, fitting.N_NEIGHBOURS, measure)
         builder = builder.set_n_training_threads(os.cpu_count() or 1)
         n_leaves, n_measured = 0, 0
         if len(rows) < _LEAST_FOR_LEAVES:
@@ -160,7 +154,7 @@ class ScaNNSearch(Search):
             n_measured = _REORDER if self.reorder is None else self.reorder
             builder = self._with_leaves(builder, prepared, n_leaves)
             builder = builder.reorder(n_measured) if n_measured else builder
-        with _quiet():
+        with quiet():
             searcher = builder.build()
         structure = _Structure(searcher, len(rows), n_leaves, n_leaves, n_measured)
         return self._fitted(structure, prepared) if n_leaves else structure
@@ -274,7 +268,7 @@ class ScaNNSearch(Search):
             "n_measured": structure.n_measured,
         }
         (path / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-        with _quiet():
+        with quiet():
             structure.searcher.serialize(str(path), relative_path=True)
 
     def _load(self, path: Path, n_positions: int) -> Any:
@@ -286,8 +280,8 @@ class ScaNNSearch(Search):
             )
         try:
             facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
-            with _quiet():
-                searcher = _scann().load_searcher(
+            with quiet():
+                searcher = scann_module().load_searcher(
                     str(path), assets_backcompat_shim=False
                 )
             structure = _Structure(searcher, **facts)
@@ -335,41 +329,3 @@ def _nearest(
         best = np.take_along_axis(best, lowest, 1)
         positions = np.take_along_axis(positions, lowest, 1)
     return positions
-
-
-def _scann() -> Any:
-    """ScaNN's builder and loader."""
-    if sys.platform != "linux":
-        raise ImportError(
-            "ScaNNSearch needs Linux, for which alone ScaNN is made. Use "
-            "search='nmslib' or 'faiss'."
-        )
-    scann = optional_import(
-        "scann", purpose="ScaNNSearch", package="tensorflow_similarity[scann]"
-    )
-    return scann.scann_ops_pybind
-
-
-_quiet_lock = threading.Lock()
-# What ScaNN says of its progress and of empty leaves; its errors begin with E and F.
-_NOTE = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps ScaNN's notes off the standard error, which it has no setting for.
-
-    All else that is written there meanwhile comes out at the end.
-    """
-    with _quiet_lock, tempfile.TemporaryFile() as notes:
-        saved = os.dup(2)
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            notes.seek(0)
-            for line in notes:
-                if not _NOTE.match(line):
-                    os.write(saved, line)
-            os.close(saved)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tensorflow_similarity import search
-from tensorflow_similarity.search import FaissSearch, LinearSearch
+from tensorflow_similarity._core.vectors import Vectors
+from tensorflow_similarity.search import FaissSearch, LinearSearch, faiss_search
 
 pytest.importorskip("faiss", reason="needs faiss-cpu: the extra `faiss`")
 
@@ -197,8 +198,6 @@ def test_a_file_of_something_else_is_refused(tmp_path):
 
 
 def _vectors(n):
-    from tensorflow_similarity._core.vectors import Vectors
-
     return Vectors(16).append(clustered(n)), np.arange(n)
 
 
@@ -248,10 +247,9 @@ def test_what_faiss_cannot_do_is_refused():
 
 
 def test_a_missing_faiss_is_said_with_the_cure(monkeypatch):
-    from tensorflow_similarity.search import faiss_search
-
     monkeypatch.setitem(sys.modules, "faiss", None)
-    monkeypatch.setattr(faiss_search, "_faiss", faiss_search._faiss.__wrapped__)
+    faiss_module = faiss_search.faiss_module.__wrapped__
+    monkeypatch.setattr(faiss_search, "faiss_module", faiss_module)
     with pytest.raises(ImportError, match=r"pip install tensorflow_similarity\[faiss"):
         FaissSearch("cosine", dim=4)
 

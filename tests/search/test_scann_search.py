@@ -10,7 +10,12 @@ import pytest
 
 from tensorflow_similarity import search
 from tensorflow_similarity._core.vectors import Vectors
-from tensorflow_similarity.search import LinearSearch, ScaNNSearch, scann_search
+from tensorflow_similarity.search import (
+    LinearSearch,
+    ScaNNSearch,
+    scann_module,
+    scann_search,
+)
 
 pytest.importorskip("scann", reason="needs scann-core: the extra `scann`, Linux only")
 
@@ -215,7 +220,7 @@ def test_a_missing_scann_is_said_with_the_cure(monkeypatch):
 def test_nothing_is_printed_and_what_others_print_is_kept(capfd):
     made("cosine", clustered(1_500)).batch_lookup(QUERIES, 3)
     assert capfd.readouterr() == ("", "")
-    with scann_search._quiet():
+    with scann_module.quiet():
         os.write(2, b"I0101 a note\nW0101 another\nE0101 an error\nof others\n")
     assert capfd.readouterr().err == "E0101 an error\nof others\n"
 
