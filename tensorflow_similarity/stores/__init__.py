@@ -36,7 +36,8 @@ def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
     """A store by name, from its configuration, or as it is.
 
     Args:
-        identifier: "memory", "sqlite" or "cached" in any case, what `serialize` gave, or a `Store`.
+        identifier: "memory", "sqlite" or "cached" in any case, what `serialize` gave,
+            or a `Store`.
         **kwargs: for a name: further arguments of the class.
 
     Raises:

@@ -7,7 +7,6 @@ the head names the last one, so that nothing can be changed, lost or cut unseen.
 
 import contextlib
 import ctypes
-import errno
 import os
 import sqlite3
 import struct
@@ -22,9 +21,10 @@ from tensorflow_similarity._core.files import damaged
 from tensorflow_similarity._core.items import decode, encode
 from tensorflow_similarity._version import __version__
 from tensorflow_similarity.stores.records import Record, weight_of
+from tensorflow_similarity.stores.sqlite_errors import told
+from tensorflow_similarity.stores.writer_lock import LOCK, lock_folder, unlock_folder
 
 FILE = "store.sqlite"
-LOCK = "writer.lock"
 #: Every file that SQLite and the lock may leave in the folder.
 OWN_FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK)
 FORMAT = 1
@@ -66,10 +66,10 @@ class ChangeLog:
         self.entries: list[Entry] = []
         #: Whether an interruption left open what is on the disk.
         self.unsure = False
-        self._lock: int | None = _locked(folder)
+        self._lock: int | None = lock_folder(folder)
         self._connection: sqlite3.Connection | None = None
         try:
-            with _told(self.file):
+            with told(self.file):
                 self._connection = self._connected(durable)
         except BaseException:
             self.close()
@@ -98,7 +98,7 @@ class ChangeLog:
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever written."""
-        with _told(self.file):
+        with told(self.file):
             return not self._tables()
 
     def _tables(self) -> int:
@@ -109,7 +109,7 @@ class ChangeLog:
 
     def read(self) -> tuple[Head, list[Record]]:
         """The head and the changes."""
-        with _told(self.file):
+        with told(self.file):
             head, records, crcs = _contents(self._connection, self.file)
         self.entries = [
             Entry(record["first"], weight_of(record), crc)
@@ -120,7 +120,7 @@ class ChangeLog:
     def records(self, start: int) -> list[Record]:
         """The changes from number `start` on, counted from 0."""
         statement = "SELECT content FROM log WHERE seq > ? ORDER BY seq"
-        with _told(self.file):
+        with told(self.file):
             return [decode(row[0]) for row in self._execute(statement, (start,))]
 
     def commit(
@@ -137,7 +137,7 @@ class ChangeLog:
                 unless `unsure` says that this is not known.
         """
         entries = self.entries[:keep]
-        with _told(self.file):
+        with told(self.file):
             try:
                 self._execute("BEGIN IMMEDIATE")
                 if not self._tables():
@@ -185,7 +185,7 @@ class ChangeLog:
 
     def flush(self) -> None:
         """Sees to it that every change is on the disk."""
-        with _told(self.file):
+        with told(self.file):
             self._execute("PRAGMA wal_checkpoint(FULL)")
 
     def close(self) -> None:
@@ -194,11 +194,11 @@ class ChangeLog:
         lock, self._lock = self._lock, None
         try:
             if connection is not None:
-                with _told(self.file):
+                with told(self.file):
                     connection.close()
         finally:
             if lock is not None:
-                _unlock(lock)
+                unlock_folder(lock)
 
     def abandon(self) -> None:
         """Leaves the file to the process that this one was forked from."""
@@ -241,7 +241,7 @@ def read_log(folder: Path) -> tuple[Head, list[Record]]:
     log = folder / f"{FILE}-wal"
     alone = not log.is_file() or not log.stat().st_size
     address = f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    with _told(file), contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
+    with told(file), contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
         opened.isolation_level = None
         _check_ours(opened, file)
         opened.execute("BEGIN")
@@ -315,43 +315,6 @@ def _chained(seq: int, content: bytes, before: int) -> int:
     return zlib.crc32(content, zlib.crc32(_LINK.pack(seq, before)))
 
 
-def _locked(folder: Path) -> int:
-    """A lock that ends with the process; its number for `_unlock`."""
-    try:
-        import fcntl
-    except ImportError as error:
-        raise RuntimeError(
-            "A SQLiteStore needs the file locks of Linux and macOS. Use a MemoryStore "
-            "and save it."
-        ) from error
-    try:
-        number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            f"A store cannot be written here ({error.strerror}); `read_only=True` "
-            "reads one",
-            str(folder),
-        ) from error
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(number)
-        raise RuntimeError(
-            f"The store in {str(folder)!r} is open for writing already, in this or "
-            "another process. Close that one, or open this one with `read_only=True`."
-        ) from None
-    return number
-
-
-def _unlock(number: int) -> None:
-    import fcntl
-
-    # A process that was forked past our hook may still hold the file open.
-    fcntl.flock(number, fcntl.LOCK_UN)
-    os.close(number)
-
-
 @contextlib.contextmanager
 def _closed_if_failing(connection: sqlite3.Connection) -> Iterator[None]:
     try:
@@ -359,36 +322,3 @@ def _closed_if_failing(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.close()
         raise
-
-
-@contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """What SQLite says, in errors of Python that name the cure."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        # The lower byte is the kind, the others say more.
-        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        name = str(file)
-        if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise RuntimeError(
-                f"{name!r} is locked by another process ({error}). Close it there."
-            ) from error
-        if kind == sqlite3.SQLITE_FULL:
-            text = "The disk is full; nothing was changed"
-            raise OSError(errno.ENOSPC, text, name) from error
-        if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            text = "The file is read-only; nothing was changed"
-            raise PermissionError(errno.EACCES, text, name) from error
-        if kind == sqlite3.SQLITE_CANTOPEN:
-            text = (
-                "SQLite cannot open the file, or files beside it. In a folder that is "
-                "read-only, after a writer was ended: open it once for writing"
-            )
-            raise PermissionError(errno.EACCES, text, name) from error
-        if kind == sqlite3.SQLITE_TOOBIG:
-            raise ValueError(
-                "The labels, ids and metadata of one call exceed what SQLite keeps in "
-                "one row, 1 GB. Add fewer items at once."
-            ) from error
-        raise damaged(file.parent, f"{file.name} cannot be read ({error})") from error

@@ -77,9 +77,11 @@ def merged(
     removed = _together(records, "removed")
     if len(removed):
         record["removed"] = removed
-    relabelled = np.unique(_together(records, "relabelled"))
-    relabelled = relabelled[relabelled < first]
-    if len(relabelled):
+    rows = _together(records, "relabelled")
+    named = np.zeros(first, bool)
+    named[rows[rows < first]] = True
+    if named.any():
+        relabelled = np.flatnonzero(named)
         record["relabelled"] = relabelled
         record["as"] = _stored(snapshot.labels[relabelled])
     blocks = _together(records, "blocks")

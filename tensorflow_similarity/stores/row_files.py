@@ -57,7 +57,11 @@ class GrowingFile:
         """Writes all of it; whatever fails is for the caller to cut off."""
         view = memoryview(content)
         while len(view):
-            written = os.pwrite(self.number, view, at)
+            try:
+                written = os.pwrite(self.number, view, at)
+            except OSError as error:
+                text = f"{error.strerror}; nothing was changed"
+                raise type(error)(error.errno, text, str(self.file)) from error
             view, at = view[written:], at + written
 
     def read(self, n: int, at: int) -> bytes:
@@ -92,12 +96,12 @@ class SharedBlock(MappedBlock):
         self._file = file
         self._offset = offset
         self._checksum = checksum
-        self._mapped = mapped
+        self._mapped = mapped  # type: ignore[assignment]
         self._squares = squares
 
     def move(self, mapped: np.ndarray) -> None:
         """The same rows in another mapping."""
-        self._mapped = mapped
+        self._mapped = mapped  # type: ignore[assignment]
 
 
 class VectorFile(GrowingFile):
@@ -105,7 +109,7 @@ class VectorFile(GrowingFile):
 
     def write_rows(self, rows: np.ndarray, first: int) -> None:
         if rows.size:
-            content = memoryview(np.ascontiguousarray(rows)).cast("B")
+            content = np.ascontiguousarray(rows).data.cast("B")
             self.write(content, first * 4 * rows.shape[1])
 
     def blocks(self, first: int, checksums: Sequence[int], dim: int) -> list[Any]:

@@ -16,9 +16,10 @@ from tensorflow_similarity.stores.changes import (
     Relabelled,
     Removed,
 )
+from tensorflow_similarity.stores.folder_facts import read_folder
 from tensorflow_similarity.stores.snapshot import StoreSnapshot
 from tensorflow_similarity.stores.store import Store
-from tensorflow_similarity.stores.store_folder import StoreFolder, read_folder
+from tensorflow_similarity.stores.store_folder import StoreFolder
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")

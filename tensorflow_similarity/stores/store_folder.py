@@ -6,32 +6,32 @@ row numbers or new embeddings get new files, and the log then begins anew.
 """
 
 import contextlib
-import os
-import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from tensorflow_similarity._core.columns import Column, Items
 from tensorflow_similarity._core.files import damaged
 from tensorflow_similarity._core.vectors import Vectors, rows_per_block
-from tensorflow_similarity.stores.change_log import (
-    FILE,
-    OWN_FILES,
-    ChangeLog,
-    Head,
-    read_log,
-    state_of,
-)
+from tensorflow_similarity.stores.change_log import FILE, ChangeLog, Head
 from tensorflow_similarity.stores.changes import Added, Relabelled, Removed
+from tensorflow_similarity.stores.folder_facts import (
+    check_head,
+    check_place,
+    head_of,
+    name_of,
+    opened,
+    row_files,
+    snapshot_in,
+    sync_folder,
+    vectors_in,
+)
 from tensorflow_similarity.stores.records import (
     ROWS_A_RECORD,
     Record,
-    Replayed,
-    kinds_of,
     merged,
     relabelling,
     replay,
@@ -39,7 +39,6 @@ from tensorflow_similarity.stores.records import (
 )
 from tensorflow_similarity.stores.row_files import (
     DataFile,
-    GrowingFile,
     SharedBlock,
     StoredItems,
     VectorFile,
@@ -53,10 +52,6 @@ _SMALL = 64 * 1024
 _MERGED_AT = 256
 # Mappings of the vector file, each of which takes a file descriptor.
 _MAPPINGS = 64
-_READINGS = 5
-_ROW_FILE = re.compile(r"(vectors-\d+\.f32|data-\d+\.bin)")
-
-AnyFile = TypeVar("AnyFile", bound=GrowingFile)
 
 
 class StoreFolder:
@@ -75,7 +70,7 @@ class StoreFolder:
     def __init__(self, folder: Path, durable: bool, shares: bool = False):
         self.folder = folder
         self._durable = durable
-        _check_place(folder, shares)
+        check_place(folder, shares)
         self._log = ChangeLog(folder, durable)
         try:
             if self._log.is_new:
@@ -86,16 +81,16 @@ class StoreFolder:
             raise
 
     def _begin(self) -> None:
-        if _row_files(self.folder):
+        if row_files(self.folder):
             raise damaged(self.folder, f"{FILE} is empty")
         files = {"vectors": 0, "data": 0, "data_end": 0}
-        self._log.commit([], _head(files, empty_snapshot(0), 0, 0))
+        self._log.commit([], head_of(files, empty_snapshot(0), 0, 0))
 
     def _open(self, head: Head, records: list[Record]) -> None:
-        _check_head(self.folder, head)
+        check_head(self.folder, head)
         self._head = head
-        self._vectors = _opened(VectorFile, self.folder, head["vectors"], head["rows"])
-        self._data = _opened(DataFile, self.folder, head["data"], head["data_end"])
+        self._vectors = opened(VectorFile, self.folder, head["vectors"], head["rows"])
+        self._data = opened(DataFile, self.folder, head["data"], head["data_end"])
         # What stood in the log only, because the power failed.
         for record in records:
             if "rows" in record:
@@ -105,7 +100,7 @@ class StoreFolder:
                 self._data.write(record["blobs"], record["at"])
         replayed = replay(head, records)
         self._offsets = None if replayed.offsets is None else _column(replayed.offsets)
-        self._last: StoreSnapshot | None = _snapshot(
+        self._last: StoreSnapshot | None = snapshot_in(
             self.folder, head, replayed, self._vectors, self._data
         )
         # What was written and then not kept, because the program ended.
@@ -155,7 +150,10 @@ class StoreFolder:
             if isinstance(change, Added):
                 records, new, offsets = self._add(change, before, after)
             else:
-                offsets, new = self._offsets, _head(head, after, head["tail"], 0)
+                offsets, new = (
+                    self._offsets,
+                    head_of(head, after, head["tail"], after.vectors.dim),
+                )
                 if isinstance(change, Removed):
                     records = [{"first": first, "n": 0, "removed": change.rows}]
                 else:
@@ -200,7 +198,7 @@ class StoreFolder:
             replaced = before.rows_of_ids(items.ids)
             records[-1]["removed"] = replaced[replaced >= 0]
         tail = parts[-1].checksum(size % height) if size % height else 0
-        new = _head({**head, "data_end": end}, after, tail, after.vectors.dim)
+        new = head_of({**head, "data_end": end}, after, tail, after.vectors.dim)
         self._unsynced = True
         if self._durable and items.embeddings.nbytes + end - at <= _SMALL:
             records[-1]["rows"] = items.embeddings.tobytes()
@@ -281,11 +279,11 @@ class StoreFolder:
         self._last = None
         number = max(old["vectors"], old["data"]) + 1
         try:
-            vectors = _opened(VectorFile, self.folder, number, 0, new=True)
+            vectors = opened(VectorFile, self.folder, number, 0, new=True)
             blocks, tail = _copied(source.vectors, rows, vectors)
             data, offsets, end = self._data, self._offsets, old["data_end"]
             if not same_data:
-                data = _opened(DataFile, self.folder, number, 0, new=True)
+                data = opened(DataFile, self.folder, number, 0, new=True)
                 items = (source.items[row] for row in rows.tolist())
                 empty = source.items.is_empty()
                 placed, end = data.append(() if empty else items, len(rows), 0)
@@ -299,11 +297,11 @@ class StoreFolder:
             records[-1]["blocks"] = np.array(blocks, np.int64)
             if after.vectors.dead is not None:
                 records[-1]["removed"] = np.flatnonzero(after.vectors.dead)
-            head = _head(files, after, tail, source.vectors.dim)
+            head = head_of(files, after, tail, source.vectors.dim)
             if self._durable:
                 vectors.sync()
                 data.sync()
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
             self._log.commit(records, head, keep=0)
         except BaseException:
             if self._log.entries is present and not self._log.unsure:
@@ -320,7 +318,7 @@ class StoreFolder:
         none = np.zeros(len(rows), bool)
         self._last = replace(
             after,
-            vectors=_vectors(head, none if dead is None else dead, blocks, vectors),
+            vectors=vectors_in(head, none if dead is None else dead, blocks, vectors),
             items=self._items(len(rows)),
         )
         return self._last
@@ -329,11 +327,12 @@ class StoreFolder:
         """Leaves out the removed rows, which go from file to file, not by memory."""
         before = self.snapshot
         vectors = before.vectors
-        gone = np.setdiff1d(np.arange(vectors.size), vectors.alive_rows())
+        gone = np.ones(vectors.size, bool)
+        gone[vectors.alive_rows()] = False
         widthless = Vectors(0).append(np.empty((vectors.size, 0), np.float32))
         columns = replace(
             before,
-            vectors=widthless.remove(gone),
+            vectors=widthless.remove(np.flatnonzero(gone)),
             items=Items().append(None, vectors.size),
         )
         return self.rewrite(columns.compacted(), before, vectors.alive_rows())
@@ -351,9 +350,9 @@ class StoreFolder:
 
     def _remove_others(self) -> None:
         """Removes files of ours that the log does not name."""
-        named = {_name(VectorFile, self._head["vectors"])}
-        named.add(_name(DataFile, self._head["data"]))
-        for file in _row_files(self.folder):
+        named = {name_of(VectorFile, self._head["vectors"])}
+        named.add(name_of(DataFile, self._head["data"]))
+        for file in row_files(self.folder):
             if file.name not in named:
                 with contextlib.suppress(OSError):
                     file.unlink()
@@ -379,140 +378,6 @@ class StoreFolder:
             self._log.close()
 
 
-def read_folder(folder: Path) -> StoreSnapshot:
-    """The facts in a folder as they are now, without any right to write.
-
-    Raises:
-        FileNotFoundError: if there is no store.
-        OSError, RuntimeError, ValueError: as `ChangeLog`.
-    """
-    for reading in range(_READINGS):
-        state = state_of(folder)
-        try:
-            return _read_once(folder)
-        except ValueError:
-            # A writer may have put other files in their place meanwhile.
-            if reading == _READINGS - 1 or state == state_of(folder):
-                raise
-    raise RuntimeError(f"The store in {str(folder)!r} does not come to rest.")
-
-
-def _read_once(folder: Path) -> StoreSnapshot:
-    head, records = read_log(folder)
-    _check_head(folder, head)
-    vectors = data = None
-    if head["rows"]:
-        vectors = _opened(VectorFile, folder, head["vectors"], 1, writable=False)
-    if head["data_end"]:
-        data = _opened(DataFile, folder, head["data"], 1, writable=False)
-    return _snapshot(folder, head, replay(head, records), vectors, data)
-
-
-def _check_place(folder: Path, shares: bool) -> None:
-    """Refuses what is no place for a store, before anything is written there."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{str(folder)!r} is a file. Give the path of a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / FILE).exists():
-        return
-    if _row_files(folder):
-        raise damaged(folder, f"the file {FILE!r} is missing")
-    others = [file.name for file in folder.iterdir() if file.name not in OWN_FILES]
-    if others and not shares:
-        raise FileExistsError(
-            f"{str(folder)!r} holds something that is no store ({sorted(others)[0]!r}, "
-            "for example). Give the path of a new folder, or of an empty one."
-        )
-
-
-def _check_head(folder: Path, head: Head) -> None:
-    height = rows_per_block(head["dim"])
-    if head["height"] != height:
-        raise ValueError(
-            f"The store in {str(folder)!r} has blocks of {head['height']} rows, this "
-            f"version reads blocks of {height}. Install the tensorflow_similarity that "
-            "wrote it."
-        )
-
-
-def _head(files: Head, snapshot: StoreSnapshot, tail: int, dim: int) -> Head:
-    dim = dim or files.get("dim", 0)
-    return {
-        **{name: files[name] for name in ("vectors", "data", "data_end")},
-        **kinds_of(snapshot),
-        "rows": snapshot.vectors.size,
-        "dim": dim,
-        "height": rows_per_block(dim),
-        "next_key": snapshot.next_key,
-        "lineage": snapshot.lineage,
-        "tail": tail,
-    }
-
-
-def _name(kind: type[GrowingFile], number: int) -> str:
-    return f"vectors-{number}.f32" if kind is VectorFile else f"data-{number}.bin"
-
-
-def _row_files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if _ROW_FILE.fullmatch(file.name)]
-
-
-def _opened(
-    kind: type[AnyFile],
-    folder: Path,
-    number: int,
-    size: int,
-    writable: bool = True,
-    new: bool = False,
-) -> AnyFile:
-    """A file that must be there if anything was written to it."""
-    file = folder / _name(kind, number)
-    if size and not file.is_file():
-        raise damaged(folder, f"the file {file.name!r} is missing")
-    return kind(file, writable, new or (writable and not size))
-
-
-def _snapshot(
-    folder: Path,
-    head: Head,
-    replayed: Replayed,
-    vectors: VectorFile | None,
-    data: DataFile | None,
-) -> StoreSnapshot:
-    for file, size in (
-        (vectors, head["rows"] * 4 * head["dim"]),
-        (data, head["data_end"]),
-    ):
-        if file is not None and file.size < size:
-            raise damaged(
-                folder,
-                f"the file {file.file.name!r} has {file.size} bytes, {size} were "
-                "written",
-            )
-    chunk = None
-    if replayed.offsets is not None and data is not None:
-        chunk = StoredItems(data, replayed.offsets)
-    return replace(
-        replayed.snapshot,
-        vectors=_vectors(head, replayed.dead, replayed.blocks.tolist(), vectors),
-        items=Items().append(chunk, head["rows"]),
-    )
-
-
-def _vectors(
-    head: Head, dead: np.ndarray, blocks: list[int], file: VectorFile | None
-) -> Vectors:
-    """The view of all rows in the file."""
-    rows, dim = head["rows"], head["dim"]
-    if file is None or not rows:
-        return Vectors(dim)
-    parts = file.blocks(0, blocks, dim)
-    if rows % head["height"]:
-        parts.append(file.tail(rows, head["tail"], dim))
-    n_dead = int(np.count_nonzero(dead))
-    return Vectors(dim, rows, dead if n_dead else None, n_dead, tuple(parts), [rows])
-
-
 def _copied(
     vectors: Vectors, rows: np.ndarray, file: VectorFile
 ) -> tuple[list[int], int]:
@@ -522,18 +387,10 @@ def _copied(
     for first in range(0, len(rows), height):
         part = vectors.take(rows[first : first + height])
         file.write_rows(part, first)
-        checksums.append(zlib.crc32(part))
+        checksums.append(zlib.crc32(part.tobytes()))
     tail = checksums.pop() if len(rows) % height else 0
     return checksums, tail
 
 
 def _column(values: np.ndarray) -> Column:
     return Column(values[:0]).append(values)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
