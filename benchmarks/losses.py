@@ -373,7 +373,9 @@ def judged(name, batch, figures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one batch, few losses, no peers")
+    parser.add_argument(
+        "--quick", action="store_true", help="one batch, few losses, no peers"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument("--peers", type=Path, help="where the environments are kept")
     parser.add_argument("--only", help="names of losses, with commas between")

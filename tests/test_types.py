@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tensorflow_similarity.types import NO_LABEL, Lookup, Lookups
+from tensorflow_similarity.types import NO_LABEL, Details, Lookup, Lookups
 
 EMBEDDING = np.array([1.0, 2.0], np.float32)
 
@@ -116,7 +116,8 @@ class Records:
 
     def fetch(self, ids):
         self.asked.append(ids.tolist())
-        return np.stack([ids, ids], axis=1), [f"item {i}" for i in ids]
+        texts = [f"item {i}" for i in ids]
+        return Details(np.stack([ids, ids], axis=1), texts, [None] * len(ids))
 
 
 def some(records=None, labels=None):

@@ -21,7 +21,7 @@ import numpy as np
 
 from tensorflow_similarity._version import __version__
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "index.json"
 # Many programs write an `index.json`; only ours says this in it.
 _SIGNATURE = '"written_by": "tensorflow_similarity '

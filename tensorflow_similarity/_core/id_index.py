@@ -119,7 +119,7 @@ def _sort_keys(ids: np.ndarray) -> np.ndarray:
     return np.fromiter(map(hash, ids.tolist()), np.int64, len(ids))
 
 
-def as_own_ids(ids: Any, n: int) -> np.ndarray:
+def as_own_ids(ids: Any, n: int, distinct: bool = True) -> np.ndarray:
     """The user's ids of n items: int64, or an object array of strings.
 
     Raises:
@@ -137,13 +137,13 @@ def as_own_ids(ids: Any, n: int) -> np.ndarray:
         raise TypeError(
             f"`ids` must hold an id for each item. Received None at {missing[0]}."
         )
-    distinct, counts = np.unique(array, return_counts=True)
-    if len(distinct) < n:
-        twice = distinct[counts > 1][0]
-        raise ValueError(
-            f"`ids` must be distinct in one call. Received {twice!r} "
-            f"{int(counts.max())} times or another one more than once."
-        )
+    if distinct:
+        values, counts = np.unique(array, return_counts=True)
+        if len(values) < n:
+            twice = values[counts > 1][:3].tolist()
+            raise ValueError(
+                f"`ids` must be distinct in one call. Received more than once: {twice}."
+            )
     return array
 
 
@@ -161,7 +161,7 @@ def as_asked_ids(ids: Any) -> np.ndarray:
         array = np.atleast_1d(doors.as_array(ids))
         if array.dtype.kind not in "USO":
             return doors.as_ids(array)
-        return doors.as_labels(ids, len(array), "ids")
+        return as_own_ids(array, len(array), distinct=False)
     except ValueError:
         raise TypeError(
             "`ids` must be integers of 64 bits or strings, shape (n,). Received "

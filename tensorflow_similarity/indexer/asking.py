@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
-from tensorflow_similarity._core.id_index import as_asked_ids
+from tensorflow_similarity._core.id_index import as_asked_ids, kind_of
 from tensorflow_similarity.indexer import checks
 from tensorflow_similarity.indexer.nearest import IndexSnapshot, Question, nearest
 from tensorflow_similarity.search import Search
@@ -208,6 +208,17 @@ class AskingMixin:
             labels[~found] = None if labels.dtype == object else NO_LABEL
         return Lookups(ids, distances, labels, found, records=facts)
 
+    def _asked(self, ids: Any) -> np.ndarray:
+        """Ids that the user asks for, checked to be of the index's kind."""
+        asked = as_asked_ids(ids)
+        kind = kind_of(self._snapshot.facts.ids)
+        if len(asked) and kind_of(asked) != kind:
+            raise TypeError(
+                f"`ids` must be {kind}, as the ids of this index are. Received: "
+                f"{kind_of(asked)}."
+            )
+        return asked
+
     def _check_filled(self) -> None:
         if not self._snapshot.facts.vectors.n_alive:
             raise RuntimeError(
@@ -216,7 +227,7 @@ class AskingMixin:
 
     def _rows_there(self, ids: Any) -> np.ndarray:
         """Rows of ids that are there; raises KeyError for the first that is not."""
-        asked = as_asked_ids(ids)
+        asked = self._asked(ids)
         rows = self._snapshot.facts.rows_of_ids(asked)
         if (rows < 0).any():
             missing = asked[rows < 0][:3].tolist()

@@ -8,7 +8,6 @@ import numpy as np
 
 from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
-from tensorflow_similarity._core.id_index import as_asked_ids
 from tensorflow_similarity.indexer.nearest import IndexSnapshot
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store
@@ -111,10 +110,9 @@ class ChangingMixin:
         Returns:
             How many were there.
         """
-        asked = as_asked_ids(ids)
         with self._write_lock:
             facts = self._snapshot.facts
-            rows = facts.rows_of_ids(asked)
+            rows = facts.rows_of_ids(self._asked(ids))
             n = self.store.remove(facts.keys[rows[rows >= 0]])
             self._follow()
         return n

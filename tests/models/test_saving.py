@@ -176,7 +176,7 @@ def test_load_index_into_other_weights_warns(indexed, data, tmp_path, caplog):
 
 def test_a_damaged_index_in_a_folder_is_a_clear_error(indexed, tmp_path):
     indexed.save(tmp_path / "m")
-    file = next((tmp_path / "m").rglob("store.npz"))
+    file = next((tmp_path / "m").rglob("store.json"))
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2] ^= 1
     file.write_bytes(raw)

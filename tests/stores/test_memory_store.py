@@ -370,8 +370,8 @@ def test_snapshots_do_not_change():
     store.reset()
     store.batch_add(rows(20, seed=3), ["a"] * 20, data=["x"] * 20)
     after = snapshot.fetch(keys), snapshot.labels, snapshot.keys
-    np.testing.assert_array_equal(after[0][0], before[0][0])
-    assert after[0][1] == before[0][1] == list(range(20))
+    np.testing.assert_array_equal(after[0].embeddings, before[0].embeddings)
+    assert after[0].data == before[0].data == list(range(20))
     np.testing.assert_array_equal(after[1], before[1])
     np.testing.assert_array_equal(after[2], before[2])
     assert snapshot.vectors.n_alive == 20
