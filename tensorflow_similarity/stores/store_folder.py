@@ -329,10 +329,10 @@ class StoreFolder:
         vectors = before.vectors
         gone = np.ones(vectors.size, bool)
         gone[vectors.alive_rows()] = False
-        widthless = Vectors(0).append(np.empty((vectors.size, 0), np.float32))
+        narrow = Vectors(1).append(np.zeros((vectors.size, 1), np.float32))
         columns = replace(
             before,
-            vectors=widthless.remove(np.flatnonzero(gone)),
+            vectors=narrow.remove(np.flatnonzero(gone)),
             items=Items().append(None, vectors.size),
         )
         return self.rewrite(columns.compacted(), before, vectors.alive_rows())
