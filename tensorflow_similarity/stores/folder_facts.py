@@ -30,6 +30,11 @@ from tensorflow_similarity.stores.snapshot import StoreSnapshot
 _READINGS = 5
 _ROW_FILE = re.compile(r"(vectors-\d+\.f32|data-\d+\.bin)")
 
+_NAMES: dict[type[GrowingFile], str] = {
+    VectorFile: "vectors-{}.f32",
+    DataFile: "data-{}.bin",
+}
+
 AnyFile = TypeVar("AnyFile", bound=GrowingFile)
 
 
@@ -80,6 +85,7 @@ def check_place(folder: Path, shares: bool) -> None:
 
 
 def check_head(folder: Path, head: Head) -> None:
+    """Refuses a store whose blocks this version would read wrongly."""
     height = rows_per_block(head["dim"])
     if head["height"] != height:
         raise ValueError(
@@ -90,6 +96,14 @@ def check_head(folder: Path, head: Head) -> None:
 
 
 def head_of(files: Head, snapshot: StoreSnapshot, tail: int, dim: int) -> Head:
+    """What the log says beyond its records.
+
+    Args:
+        files: the numbers of the files of `vectors` and `data`; the bytes of data
+            that count, `data_end`.
+        tail: checksum of the rows of the last block if it is not full.
+        dim: width of the vectors.
+    """
     return {
         **{name: files[name] for name in ("vectors", "data", "data_end")},
         **kinds_of(snapshot),
@@ -102,27 +116,24 @@ def head_of(files: Head, snapshot: StoreSnapshot, tail: int, dim: int) -> Head:
     }
 
 
-def name_of(kind: type[GrowingFile], number: int) -> str:
-    return f"vectors-{number}.f32" if kind is VectorFile else f"data-{number}.bin"
+def place_in(folder: Path, kind: type[GrowingFile], number: int) -> Path:
+    """Where the vectors or data of this number stand."""
+    return folder / _NAMES[kind].format(number)
 
 
 def row_files(folder: Path) -> list[Path]:
+    """Every file of vectors or data in a folder, named by a log or not."""
     return [file for file in folder.iterdir() if _ROW_FILE.fullmatch(file.name)]
 
 
 def opened(
-    kind: type[AnyFile],
-    folder: Path,
-    number: int,
-    size: int,
-    writable: bool = True,
-    new: bool = False,
+    kind: type[AnyFile], folder: Path, number: int, size: int, writable: bool = True
 ) -> AnyFile:
-    """A file that must be there if anything was written to it."""
-    file = folder / name_of(kind, number)
+    """A file that must be there if anything was written to it, and is begun if not."""
+    file = place_in(folder, kind, number)
     if size and not file.is_file():
         raise damaged(folder, f"the file {file.name!r} is missing")
-    return kind(file, writable, new or (writable and not size))
+    return kind(file, writable, new=writable and not size)
 
 
 def snapshot_in(
@@ -132,6 +143,11 @@ def snapshot_in(
     vectors: VectorFile | None,
     data: DataFile | None,
 ) -> StoreSnapshot:
+    """The facts that a log tells, with vectors and data in their files.
+
+    Raises:
+        ValueError: if a file is shorter than it must be.
+    """
     for file, size in (
         (vectors, head["rows"] * 4 * head["dim"]),
         (data, head["data_end"]),
@@ -167,6 +183,7 @@ def vectors_in(
 
 
 def sync_folder(folder: Path) -> None:
+    """Waits until the disk has the names of new files."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -138,10 +138,10 @@ class VectorFile(GrowingFile):
             )
         ]
 
-    def gather(self, first: int, parts: Sequence[Any], dim: int) -> None:
-        """Puts blocks that follow each other into one mapping."""
+    def gather(self, parts: Sequence[Any], dim: int) -> None:
+        """Puts the first blocks into one mapping."""
         for (_, mapped), part in zip(
-            self._mapped(first, len(parts), dim), parts, strict=True
+            self._mapped(0, len(parts), dim), parts, strict=True
         ):
             part.move(mapped)
 

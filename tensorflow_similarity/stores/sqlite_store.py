@@ -95,14 +95,16 @@ class SQLiteStore(Store):
     # Changes.
 
     def _commit(self, change: Change) -> StoreSnapshot:
+        # Asked first: a process that was forked may never get the lock.
+        self._writable()
         with self._writing:
             return super()._commit(change)
 
     def _record(self, change: Change, after: StoreSnapshot) -> StoreSnapshot:
-        folder = self._writable()
+        folder, before = self._writable(), self._snapshot
         if isinstance(change, Added | Removed | Relabelled):
-            return folder.append(change, after)
-        return folder.rewrite(after, same_data=isinstance(change, Embedded))
+            return folder.append(change, before, after)
+        return folder.rewrite(before, after, same_data=isinstance(change, Embedded))
 
     def _writable(self) -> StoreFolder:
         if self._folder is None:
@@ -110,6 +112,7 @@ class SQLiteStore(Store):
                 f"The store in {self.path!r} was opened with `read_only=True`. Open it "
                 "without to change it."
             )
+        self._folder.check_open()
         return self._folder
 
     def vacuum(self) -> int:
@@ -117,14 +120,14 @@ class SQLiteStore(Store):
         with self._writing:
             n = self._snapshot.vectors.n_dead
             if n:
-                self._snapshot = folder.vacuum()
+                self._snapshot = folder.vacuum(self._snapshot)
         return n
 
     # Files.
 
     def save(self, path: str | Path, compression: bool = True) -> None:
         """Writes a copy to the folder `path`; to its own: what is not there yet."""
-        if Path(path).absolute() == self._place:
+        if self._is_own(path):
             self.flush()
         else:
             super().save(path, compression)
@@ -134,9 +137,12 @@ class SQLiteStore(Store):
 
         From its own folder: nothing is read, since all of it is here.
         """
-        if Path(path).absolute() == self._place:
+        if self._is_own(path):
             return len(self)
         return super().load(path)
+
+    def _is_own(self, path: str | Path) -> bool:
+        return Path(path).resolve() == self._place.resolve()
 
     def flush(self) -> None:
         """Waits until the disk has everything; of use with `durable=False`."""
@@ -145,7 +151,7 @@ class SQLiteStore(Store):
 
     def close(self) -> None:
         """Lets others write. What is here can be read on, but not changed."""
-        if self._folder is not None:
+        if self._folder is not None and self._folder.is_open:
             with self._writing:
                 self._folder.close()
 
@@ -201,8 +207,7 @@ class CachedStore(SQLiteStore):
 
     def load(self, path: str | Path) -> int:
         """As `SQLiteStore.load`; never reads the pickles of earlier versions."""
-        own = Path(path).absolute() == self._place
-        if not own and (Path(path) / "cache0.dat").exists():
+        if not self._is_own(path) and (Path(path) / "cache0.dat").exists():
             raise ValueError(
                 f"{str(path)!r} holds pickles of TF Similarity 0.17 or 0.18, which are "
                 "never read because they can run code. Make the index again from your "

@@ -14,6 +14,7 @@ from tensorflow_similarity.stores import (
     CachedStore,
     MemoryStore,
     SQLiteStore,
+    kept_rows,
     records,
     row_files,
     store_folder,
@@ -26,7 +27,7 @@ def small(monkeypatch):
     """Blocks of 16 rows, and everything else that happens rarely happens often."""
     monkeypatch.setattr(vectors, "_BLOCK_BYTES", 512)
     monkeypatch.setattr(store_folder, "_MERGED_AT", 6)
-    monkeypatch.setattr(store_folder, "_MAPPINGS", 3)
+    monkeypatch.setattr(kept_rows, "_MAPPINGS", 3)
     monkeypatch.setattr(store_folder, "_SMALL", 1000)
     monkeypatch.setattr(row_files, "_PIECE", 5000)
     for module in (store_folder, records):
@@ -356,6 +357,27 @@ def test_forks_read_on_and_only_the_parent_writes(tmp_path):
     os.waitpid(child, 0)
 
 
+def test_a_fork_does_not_wait_for_a_thread_that_writes(tmp_path):
+    store = filled(tmp_path)
+    with store._writing:
+        thread_like = []
+
+        def act():
+            thread = threading.Thread(target=lambda: thread_like.append(attempt()))
+            thread.start()
+            thread.join(20)
+            store.close()
+            return thread_like
+
+        def attempt():
+            try:
+                store.add(rows(1)[0])
+            except RuntimeError as error:
+                return "forked" in str(error)
+
+        assert in_child(act) == "[True]"
+
+
 def test_threads_read_while_one_writes(small, tmp_path):
     store = SQLiteStore(tmp_path, durable=False)
     store.batch_add(rows(30), data=list(range(30)))
@@ -483,7 +505,7 @@ def test_an_interruption_after_the_commit_is_not_papered_over(tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_folder.StoreFolder, "_in_file", interrupted)
+        patch.setattr(kept_rows.KeptRows, "in_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.add(rows(1)[0])
     with pytest.raises(RuntimeError, match="was interrupted.*open it again"):
