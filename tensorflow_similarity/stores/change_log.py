@@ -66,6 +66,8 @@ class ChangeLog:
         self.entries: list[Entry] = []
         #: Whether an interruption left open what is on the disk.
         self.unsure = False
+        #: Whether nothing was ever written.
+        self.is_new = False
         self._lock: int | None = lock_folder(folder)
         self._connection: sqlite3.Connection | None = None
         try:
@@ -82,7 +84,7 @@ class ChangeLog:
             self.file, isolation_level=None, check_same_thread=False
         )
         with _closed_if_failing(connection):
-            _check_ours(connection, self.file)
+            self.is_new = not _check_ours(connection, self.file)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             # A wrong list of free pages would let the next change overwrite others.
@@ -94,15 +96,6 @@ class ChangeLog:
     def is_open(self) -> bool:
         """Whether this process may write."""
         return self._connection is not None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing was ever written."""
-        with told(self.file):
-            return not self._tables()
-
-    def _tables(self) -> int:
-        return int(self._execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)  # type: ignore[union-attr]
@@ -140,7 +133,7 @@ class ChangeLog:
         with told(self.file):
             try:
                 self._execute("BEGIN IMMEDIATE")
-                if not self._tables():
+                if self.is_new:
                     self._make_tables()
                 if len(entries) < len(self.entries):
                     self._execute("DELETE FROM log WHERE seq > ?", (len(entries),))
@@ -156,7 +149,7 @@ class ChangeLog:
                 row = (1, content, zlib.crc32(content))
                 self._execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?)", row)
                 self._execute("COMMIT")
-                self.entries = entries
+                self.entries, self.is_new = entries, False
             except BaseException as error:
                 self._take_back(error)
                 raise
@@ -262,12 +255,13 @@ def state_of(folder: Path) -> list[tuple[int, int] | None]:
     return found
 
 
-def _check_ours(connection: sqlite3.Connection, file: Path) -> None:
+def _check_ours(connection: sqlite3.Connection, file: Path) -> bool:
+    """Refuses what another program or version wrote; whether there is anything."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables and not application and not number:
-        return  # empty: about to be written
+        return False
     if application != _APPLICATION:
         raise ValueError(
             f"{str(file)!r} was not written by this library, or is damaged. Give "
@@ -278,6 +272,7 @@ def _check_ours(connection: sqlite3.Connection, file: Path) -> None:
             f"{str(file)!r} has format {number}, this version ({__version__}) reads "
             f"formats up to {FORMAT}. Install a newer tensorflow_similarity."
         )
+    return True
 
 
 def _contents(

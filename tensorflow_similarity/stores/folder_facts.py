@@ -64,7 +64,14 @@ def _read_once(folder: Path) -> StoreSnapshot:
         vectors = opened(VectorFile, folder, head["vectors"], 1, writable=False)
     if head["data_end"]:
         data = opened(DataFile, folder, head["data"], 1, writable=False)
-    return snapshot_in(folder, head, replay(head, records), vectors, data)
+    try:
+        return snapshot_in(folder, head, replay(head, records), vectors, data)
+    except ValueError as error:
+        if any("rows" in record for record in records):
+            raise ValueError(
+                f"{error} If the power failed, opening it once for writing mends it."
+            ) from error
+        raise
 
 
 def check_place(folder: Path, shares: bool) -> None:

@@ -56,7 +56,7 @@ def files_of(path):
 def test_random_operations_agree_with_a_dictionary(small, tmp_path, with_ids, durable):
     rng, model = np.random.default_rng(with_ids), Model(with_ids)
     store = SQLiteStore(tmp_path / "a", durable=durable)
-    for step in range(250 if durable else 500):
+    for step in range(150 if durable else 250):
         if step % 23 == 22:
             store.close()
             assert differs(store, model) is None
@@ -526,7 +526,7 @@ def test_what_only_the_log_had_is_written_again(tmp_path):
     for name in ("vectors-0.f32", "data-0.bin"):
         with open(tmp_path / name, "r+b") as file:
             file.truncate(7)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="damaged.*once for writing mends it"):
         SQLiteStore(tmp_path, read_only=True)
     store = SQLiteStore(tmp_path)
     np.testing.assert_array_equal(store.batch_get(range(40))[0], rows(40))
