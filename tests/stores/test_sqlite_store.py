@@ -56,7 +56,7 @@ def files_of(path):
 def test_random_operations_agree_with_a_dictionary(small, tmp_path, with_ids, durable):
     rng, model = np.random.default_rng(with_ids), Model(with_ids)
     store = SQLiteStore(tmp_path / "a", durable=durable)
-    for step in range(150 if durable else 250):
+    for step in range(80 if durable else 160):
         if step % 23 == 22:
             store.close()
             assert differs(store, model) is None
@@ -405,7 +405,7 @@ def test_threads_read_while_one_writes(small, tmp_path):
         thread.start()
     rng = np.random.default_rng(0)
     try:
-        for i in range(60):
+        for i in range(40):
             new, first = rows(9, seed=i), store.snapshot().next_key
             truth.update(zip(range(first, first + 9), new, strict=True))
             store.batch_add(new, data=list(range(first, first + 9)))

@@ -139,7 +139,7 @@ def endures(tmp_path, trials):
                 assert differs(SQLiteStore(folder, read_only=True), model) is None
                 continue
             expected = model.copy()
-            for step in range(3):
+            for step in range(2):
                 with SQLiteStore(folder, durable=False) as store:
                     assert differs(store, expected) is None, (trial, step)
                     do = {"name": "vacuum"} if step else expected.plan(rng)
