@@ -8,12 +8,15 @@ from tensorflow_similarity._core import doors
 from tensorflow_similarity.stores.memory_store import MemoryStore
 from tensorflow_similarity.stores.redis_store import RedisStore
 from tensorflow_similarity.stores.snapshot import StoreSnapshot, empty_snapshot
+from tensorflow_similarity.stores.sqlite_store import CachedStore, SQLiteStore
 from tensorflow_similarity.stores.store import Store, plain_labels
 from tensorflow_similarity.stores.where import rows_where
 
 __all__ = [
+    "CachedStore",
     "MemoryStore",
     "RedisStore",
+    "SQLiteStore",
     "Store",
     "StoreSnapshot",
     "deserialize",
@@ -24,15 +27,20 @@ __all__ = [
     "serialize",
 ]
 
-_STORES: dict[str, type[Store]] = {"memory": MemoryStore, "redis": RedisStore}
+_STORES: dict[str, type[Store]] = {
+    "cached": CachedStore,
+    "memory": MemoryStore,
+    "redis": RedisStore,
+    "sqlite": SQLiteStore,
+}
 
 
 def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
     """A store by name, from its configuration, or as it is.
 
     Args:
-        identifier: "memory" or "redis" in any case, what `serialize` gave, or a
-            `Store`.
+        identifier: "memory", "sqlite", "cached" or "redis" in any case, what
+            `serialize` gave, or a `Store`.
         **kwargs: for a name: further arguments of the class.
 
     Raises:

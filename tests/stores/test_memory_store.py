@@ -11,6 +11,22 @@ from tensorflow_similarity import stores
 from tensorflow_similarity.stores import MemoryStore
 from tensorflow_similarity.types import NO_LABEL, _same
 
+_MAKE = {}
+
+
+@pytest.fixture(autouse=True, params=["memory", "sqlite"])
+def each_store(request, tmp_path_factory):
+    """Each test runs with each store: `new_store()` makes one, empty."""
+    _MAKE["now"] = stores.MemoryStore
+    if request.param == "sqlite":
+        _MAKE["now"] = lambda: stores.SQLiteStore(
+            tmp_path_factory.mktemp("store"), durable=False
+        )
+
+
+def new_store():
+    return _MAKE["now"]()
+
 
 def rows(n, dim=3, seed=0):
     return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
@@ -18,7 +34,7 @@ def rows(n, dim=3, seed=0):
 
 def reloaded(store, path):
     store.save(path)
-    again = MemoryStore()
+    again = new_store()
     assert again.load(path) == len(store)
     return again
 
@@ -30,7 +46,7 @@ def kept(store, keys):
 
 
 def test_an_item_comes_back():
-    store = MemoryStore()
+    store = new_store()
     key = store.add([1, 2, 3], label=7, data="seven")
     embedding, label, data = store.get(key)
     assert embedding.tolist() == [1, 2, 3] and embedding.dtype == np.float32
@@ -41,7 +57,7 @@ def test_an_item_comes_back():
 
 
 def test_keys_rise_and_never_come_back(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     seen = store.batch_add(rows(3)).tolist()
     assert seen == sorted(set(seen))
 
@@ -59,13 +75,13 @@ def test_keys_rise_and_never_come_back(tmp_path):
     add_more()
     store.load(tmp_path / "a")
     add_more()
-    again = MemoryStore()
+    again = new_store()
     again.load(tmp_path / "a")
     assert again.batch_add(rows(1))[0] > max(again.snapshot().keys[:-1])
 
 
 def test_keys_of_removed_items_stay_used_through_a_file(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(4))
     store.remove(keys)
     again = reloaded(store, tmp_path / "a")
@@ -73,7 +89,7 @@ def test_keys_of_removed_items_stay_used_through_a_file(tmp_path):
 
 
 def test_a_missing_key_is_a_key_error():
-    store = MemoryStore()
+    store = new_store()
     with pytest.raises(KeyError, match=r"no item with key \[3\]"):
         store.get(3)
     keys = store.batch_add(rows(3))
@@ -113,7 +129,7 @@ def test_a_missing_key_is_a_key_error():
     ids=str,
 )
 def test_labels_come_back(given, plain, tmp_path):
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(3), given)
     for subject in (store, reloaded(store, tmp_path / "a")):
         labels = subject.batch_get(keys)[1]
@@ -142,7 +158,7 @@ def test_labels_come_back(given, plain, tmp_path):
     ids=str,
 )
 def test_bad_labels_are_refused_and_nothing_is_added(labels, error, message):
-    store = MemoryStore()
+    store = new_store()
     store.batch_add(rows(2), [1, 2])
     with pytest.raises(error, match="`labels`.*" + message):
         store.batch_add(rows(3), labels)
@@ -151,7 +167,7 @@ def test_bad_labels_are_refused_and_nothing_is_added(labels, error, message):
 
 @pytest.mark.parametrize(("first", "second"), [([1, 2], ["a", "b"]), ("ab", [1, None])])
 def test_labels_of_two_kinds_are_refused_and_nothing_is_added(first, second):
-    store = MemoryStore()
+    store = new_store()
     store.batch_add(rows(2), list(first))
     with pytest.raises(TypeError, match="of one kind in one index.*integers|strings"):
         store.batch_add(rows(2), second)
@@ -160,7 +176,7 @@ def test_labels_of_two_kinds_are_refused_and_nothing_is_added(first, second):
 
 def test_items_without_labels_go_with_either_kind(tmp_path):
     for labels in (["a", None], [1, None]):
-        store = MemoryStore()
+        store = new_store()
         keys = [*store.batch_add(rows(2)), *store.batch_add(rows(2), labels)]
         keys += [*store.batch_add(rows(1))]
         expected = [None, None, *labels, None]
@@ -169,7 +185,7 @@ def test_items_without_labels_go_with_either_kind(tmp_path):
 
 
 def test_strings_may_all_leave(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(3), ["a", "b", None])
     store.remove(keys[:2])
     again = reloaded(store, tmp_path / "a")
@@ -224,12 +240,12 @@ def same(a, b):
 @pytest.mark.parametrize("kind", ITEMS)
 def test_user_data_come_back_exactly(kind, compression, tmp_path):
     data = ITEMS[kind]
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(4), data=data)
     extra = store.batch_add(rows(3), data=data[1:])
     store.remove(extra[:1])
     store.save(tmp_path / "a", compression=compression)
-    again = MemoryStore()
+    again = new_store()
     again.load(tmp_path / "a")
     for subject in (store, again):
         for key, item in zip([*keys, *extra[1:]], [*data, *data[2:]], strict=True):
@@ -239,7 +255,7 @@ def test_user_data_come_back_exactly(kind, compression, tmp_path):
 
 
 def test_user_data_of_many_kinds_share_a_store(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     keys, expected = [], []
     for data in (*ITEMS.values(), None):
         keys += store.batch_add(rows(4), data=data).tolist()
@@ -249,7 +265,7 @@ def test_user_data_of_many_kinds_share_a_store(tmp_path):
 
 
 def test_tensors_are_kept_as_arrays():
-    store = MemoryStore()
+    store = new_store()
     first = store.batch_add(rows(2), data=tf.constant([[1.0], [2.0]]))
     assert same(store.get(first[1])[2], np.array([2.0], np.float32))
     second = store.batch_add(rows(2), data=[{"x": tf.constant([1])}, tf.constant(2)])
@@ -262,7 +278,7 @@ def test_frames_and_columns_are_kept_by_row():
     import pandas
 
     frame = pandas.DataFrame({"page": [1, 2], "name": ["a", None]}, index=[9, 8])
-    store = MemoryStore()
+    store = new_store()
     first = store.batch_add(rows(2), data=frame)
     assert store.get(first[0])[2] == {"page": 1, "name": "a"}
     second = store.batch_add(rows(2), data=frame["page"])
@@ -284,7 +300,7 @@ def test_frames_and_columns_are_kept_by_row():
     ids=range(8),
 )
 def test_what_cannot_be_kept_is_refused_by_its_type(item, named):
-    store = MemoryStore()
+    store = new_store()
     store.batch_add(rows(1))
     with pytest.raises(TypeError, match=r"`data\[1\]` must be.*Received: " + named):
         store.batch_add(rows(2), data=["fine", item])
@@ -306,14 +322,14 @@ def test_what_cannot_be_kept_is_refused_by_its_type(item, named):
     ids=range(8),
 )
 def test_data_of_another_length_or_kind_are_refused(data, error, message):
-    store = MemoryStore()
+    store = new_store()
     with pytest.raises(error, match="`data` must .*" + message):
         store.batch_add(rows(2), data=data)
     assert len(store) == 0
 
 
 def test_bad_embeddings_are_refused_and_nothing_is_added():
-    store = MemoryStore()
+    store = new_store()
     store.batch_add(rows(2))
     for bad in (rows(2, dim=4), rows(2)[0], [[1, 2, math.nan]], [[1], [2, 3]]):
         with pytest.raises(ValueError, match="`embeddings` must"):
@@ -324,7 +340,7 @@ def test_bad_embeddings_are_refused_and_nothing_is_added():
 
 
 def test_nothing_of_the_user_is_shared():
-    store = MemoryStore()
+    store = new_store()
     embeddings, labels = rows(2), np.array([1, 2])
     pictures, nested = np.ones((2, 3)), [{"a": [np.ones(2)]}, [1]]
     first = store.batch_add(embeddings, labels, pictures)
@@ -344,7 +360,7 @@ def test_nothing_of_the_user_is_shared():
 
 
 def test_snapshots_do_not_change():
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(20), range(20), data=list(range(20)))
     snapshot = store.snapshot()
     before = snapshot.fetch(keys), snapshot.labels.copy(), snapshot.keys.copy()
@@ -362,7 +378,7 @@ def test_snapshots_do_not_change():
 
 
 def test_replaced_embeddings_keep_keys_labels_and_data(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(5), range(5), data=list("abcde"))
     store.remove(keys[2:3])
     new = rows(4, dim=3, seed=9)
@@ -375,7 +391,7 @@ def test_replaced_embeddings_keep_keys_labels_and_data(tmp_path):
 
 
 def test_removed_items_are_not_in_the_file(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     secret = np.array([[1.2345678, -8.7654321, 3.1415926]], np.float32)
     store.batch_add(rows(2), ["a", "b"], data=["x", "y"])
     key = store.batch_add(secret, ["secret label"], data=["secret data"])
@@ -393,7 +409,7 @@ def test_removed_items_are_not_in_the_file(tmp_path):
 
 @pytest.mark.parametrize("width", [None, 3])
 def test_an_empty_store_is_saved_and_loaded(tmp_path, width):
-    store = MemoryStore()
+    store = new_store()
     if width:
         store.batch_add(np.zeros((0, width)))
     again = reloaded(store, tmp_path / "a")
@@ -403,7 +419,7 @@ def test_an_empty_store_is_saved_and_loaded(tmp_path, width):
 
 
 def test_all_items_removed_is_saved_and_loaded(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     store.remove(store.batch_add(rows(3), [1, 2, 3], data=np.ones((3, 2))))
     again = reloaded(store, tmp_path / "a")
     assert len(again) == 0
@@ -411,10 +427,10 @@ def test_all_items_removed_is_saved_and_loaded(tmp_path):
 
 
 def test_loading_replaces_what_was_there_or_changes_nothing(tmp_path):
-    store = MemoryStore()
+    store = new_store()
     store.batch_add(rows(3), ["a", "b", "c"])
     store.save(tmp_path / "a")
-    other = MemoryStore()
+    other = new_store()
     other.batch_add(rows(7, dim=5), range(7))
     assert other.load(tmp_path / "a") == 3
     assert other.to_data_frame()["labels"].tolist() == ["a", "b", "c"]
@@ -427,7 +443,7 @@ def test_loading_replaces_what_was_there_or_changes_nothing(tmp_path):
 
 
 def test_a_data_frame_of_the_items():
-    store = MemoryStore()
+    store = new_store()
     keys = store.batch_add(rows(4), ["a", "b", None, "d"], data=[1, 2, None, [4]])
     store.remove(keys[:1])
     frame = store.to_data_frame()
@@ -437,7 +453,7 @@ def test_a_data_frame_of_the_items():
     assert frame["data"].tolist() == [2, None, [4]]
     np.testing.assert_array_equal(np.stack(frame["embeddings"]), rows(4)[1:])
     assert len(store.to_data_frame(2)) == 2
-    assert len(MemoryStore().to_data_frame()) == 0
+    assert len(new_store().to_data_frame()) == 0
 
 
 def test_configuration_goes_through_keras_and_json():
