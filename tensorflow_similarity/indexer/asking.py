@@ -127,7 +127,7 @@ class AskingMixin:
         """Ids, labels and user data of all items, in the order they were added."""
         facts = self._snapshot.facts
         rows = facts.vectors.alive_rows()
-        data = [facts.items[row] for row in rows.tolist()]
+        data = facts.items.take(rows.tolist())
         return facts.ids[rows], facts.labels[rows], data
 
     def __iter__(self) -> Iterator[Item]:

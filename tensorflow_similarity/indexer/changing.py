@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
+from tensorflow_similarity.indexer import arrow
 from tensorflow_similarity.indexer.nearest import IndexSnapshot
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store
@@ -99,8 +101,9 @@ class ChangingMixin:
             state = self._follow()
             if build:
                 self._take_snapshot(self.search.built(state))
-            added: np.ndarray = self._snapshot.facts.ids[-len(embeddings) :].copy()
-        return added if len(embeddings) else added[:0]
+            ids_now = self._snapshot.facts.ids
+            added: np.ndarray = ids_now[len(ids_now) - len(embeddings) :].copy()
+        return added
 
     def remove(self, ids: Any) -> int:
         """Removes items by the ids that adding and lookups gave.
@@ -191,6 +194,32 @@ class ChangingMixin:
                 )
         return np.concatenate(added) if added else facts.ids[:0]
 
+    def add_arrow(self, source: Any, build: bool = True) -> int:
+        """Adds what `to_arrow` gave, or a table of another program.
+
+        Args:
+            source: a `pyarrow.Table`, record batches, or the path of a Parquet file,
+                read in batches. It has a column `embedding`, and may have `id`,
+                `label`, `data`; any other column is metadata.
+
+        Returns:
+            How many items were added or replaced.
+
+        Raises:
+            ImportError: without the package pyarrow.
+            ValueError, TypeError: for a table that does not fit; batches before stay.
+        """
+        is_path = isinstance(source, str | Path)
+        batches = arrow.from_parquet(source) if is_path else arrow.from_arrow(source)
+        n = 0
+        with self._write_lock:
+            for batch in batches:
+                names = {"predictions": batch.pop("embeddings"), **batch}
+                n += len(self.batch_add(build=False, **names))
+            if build:
+                self._take_snapshot(self.search.built(self._snapshot.search))
+        return n
+
     def build(self, force: bool = False) -> None:
         """Gets what was added last into the search's structures, if it wants some.
 
@@ -230,6 +259,20 @@ class ChangingMixin:
 
     def _follow(self) -> SearchState:
         """Takes over what the store now holds; the state of the search afterwards."""
-        state = self.search.follow(self._snapshot.search, self._facts().vectors)
+        before, facts = self._snapshot, self._facts()
+        if facts.lineage == before.facts.lineage:
+            state = self.search.follow(before.search, facts.vectors)
+        else:  # rows are numbered anew, by another program that writes the store
+            state = SearchState(facts.vectors)
         self._take_snapshot(state)
         return state
+
+    def refresh(self) -> None:
+        """Takes over what other programs wrote into a store that they share.
+
+        A change of one's own does so, too. For a store in this program's memory there
+        is nothing to do.
+        """
+        with self._write_lock:
+            self.store.refresh()
+            self._take_snapshot(self.search.built(self._follow()))

@@ -9,7 +9,7 @@ from typing import Any, Self
 from tensorflow_similarity import distances, search, stores
 from tensorflow_similarity._core import files
 from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.indexer import legacy, summary
+from tensorflow_similarity.indexer import arrow, legacy, summary
 from tensorflow_similarity.indexer.asking import AskingMixin
 from tensorflow_similarity.indexer.changing import ChangingMixin
 from tensorflow_similarity.indexer.nearest import IndexSnapshot
@@ -29,9 +29,11 @@ class Indexer(ChangingMixin, AskingMixin):
     Args:
         embedding_size: int, width of the embeddings.
         distance: name of a distance or a `Distance`. Defaults to "cosine".
-        search: "nmslib", "linear", or a `Search` of the same distance and width.
-            Defaults to "nmslib", which searches exactly while the index is small.
-        kv_store: "memory" or a `Store`. Defaults to "memory".
+        search: "nmslib", "linear", "faiss", "scann", "auto", or a `Search` of the same
+            distance and width. Defaults to "nmslib", which searches exactly while the
+            index is small.
+        kv_store: "memory", "sqlite", "cached", "redis" or a `Store`, which for the
+            others says where it is. Defaults to "memory".
         evaluator: "memory"; accepted as existing programs pass it.
         embedding_output: kept for the model: which of its outputs is indexed.
         stat_buffer_size: over how many lookups the timings of `stats` go.
@@ -116,6 +118,22 @@ class Indexer(ChangingMixin, AskingMixin):
             num_items: only the first so many. Defaults to 0: all.
         """
         return self.store.to_data_frame(num_items)
+
+    def to_arrow(self) -> Any:
+        """The items as a `pyarrow.Table`: `id`, `embedding`, `label`, metadata, `data`.
+
+        Raises:
+            ImportError: without the package pyarrow.
+        """
+        return arrow.to_arrow(self._snapshot.facts)
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Writes the items as a Parquet file, whole or not at all.
+
+        Raises:
+            ImportError: without the package pyarrow.
+        """
+        arrow.to_parquet(self._snapshot.facts, path)
 
     def save(
         self, path: str | Path, compression: bool = True, overwrite: bool = True

@@ -55,7 +55,9 @@ class IndexSettings:
                 f"The index measures by {self.distance.name!r} and its search by "
                 f"{self.search.distance.name!r}. Give both the same distance."
             )
-        stores.get(self.kv_store)
+        if not isinstance(self.kv_store, Store):
+            # Made only with the index: a store may be a file, or a server.
+            stores.class_of(self.kv_store)
         if self.evaluator != "memory":
             raise ValueError(
                 f"`evaluator` must be 'memory'. Received: evaluator={self.evaluator!r}."

@@ -102,8 +102,7 @@ class Engine(ABC):
         """What answers for these structures of a state, in words."""
         if not structures:
             return "exact"
-        many = "graph" if len(structures) == 1 else f"{len(structures)} graphs"
-        return f"{self.default_name}, {many}"
+        return "graph" if len(structures) == 1 else f"{len(structures)} graphs"
 
     # Building.
 

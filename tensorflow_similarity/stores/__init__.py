@@ -19,6 +19,7 @@ __all__ = [
     "SQLiteStore",
     "Store",
     "StoreSnapshot",
+    "class_of",
     "deserialize",
     "empty_snapshot",
     "get",
@@ -51,7 +52,17 @@ def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
         return identifier
     if isinstance(identifier, dict):
         return deserialize(identifier)
-    return doors.known(identifier, "store", _STORES)(**kwargs)
+    return class_of(identifier)(**kwargs)
+
+
+def class_of(name: str) -> type[Store]:
+    """The class of stores with this name.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+        TypeError: for something that is not a name.
+    """
+    return doors.known(name, "store", _STORES)
 
 
 def serialize(store: Store) -> dict[str, Any]:

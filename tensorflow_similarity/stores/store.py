@@ -76,6 +76,14 @@ class Store:
         """The facts as they are now, in a view that never changes."""
         return self._snapshot
 
+    def refresh(self) -> bool:
+        """Takes over what other programs wrote, if the store is one they share.
+
+        Returns:
+            Whether there was anything.
+        """
+        return False
+
     def _commit(self, change: Change) -> StoreSnapshot:
         """Makes a change that passed the door; returns the facts before it."""
         before = self._snapshot
@@ -297,7 +305,7 @@ class Store:
         columns = {
             "embeddings": list(snapshot.vectors.take(rows)),
             "labels": plain_labels(snapshot.labels[rows]),
-            "data": [snapshot.items[row] for row in rows.tolist()],
+            "data": snapshot.items.take(rows.tolist()),
         }
         # As objects: pandas would make None a NaN, and integers beside it floats.
         frame = pandas.DataFrame(
