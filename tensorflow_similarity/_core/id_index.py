@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.columns import Column
+from tensorflow_similarity.types import NO_LABEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +128,11 @@ def as_own_ids(ids: Any, n: int, distinct: bool = True) -> np.ndarray:
         ValueError: for another number of ids, or one that comes twice.
         TypeError: for ids of mixed type, or neither integers nor strings.
     """
-    from tensorflow_similarity._core import doors
-
     array = doors.as_labels(ids, n, "ids")
     if array.dtype == object:
         missing = [i for i, text in enumerate(array.tolist()) if text is None]
     else:
-        missing = np.flatnonzero(array == doors.NO_LABEL).tolist()
+        missing = np.flatnonzero(array == NO_LABEL).tolist()
     if missing:
         raise TypeError(
             f"`ids` must hold an id for each item. Received None at {missing[0]}."
@@ -153,8 +153,6 @@ def as_asked_ids(ids: Any) -> np.ndarray:
     Raises:
         TypeError: for anything but integers of 64 bits or strings.
     """
-    from tensorflow_similarity._core import doors
-
     if isinstance(ids, str | bytes):
         ids = [ids]
     try:

@@ -43,7 +43,7 @@ def write_vectors(vectors: Vectors, folder: NewFolder, at: str) -> None:
         if not folder.keep(f"{at}/{name}"):
             with (folder.path / at / name).open("wb") as file:
                 for part, n in zip(parts, heights, strict=True):
-                    file.write(memoryview(np.ascontiguousarray(part.rows[:n])))
+                    file.write(np.ascontiguousarray(part.rows[:n]).data)
         checksums = [part.checksum(n) for part, n in zip(parts, heights, strict=True)]
         blocks = list(zip(tokens, heights, checksums, strict=True))
         written.append({"name": name, "blocks": blocks})
@@ -90,8 +90,11 @@ def read_vectors(path: Path, mapped: bool = False) -> Vectors:
         n_bytes = sum(n for _, n, _ in listed["blocks"]) * 4 * dim
         if not file.is_file() or file.stat().st_size != n_bytes:
             raise damaged(path, f"the file {listed['name']!r} is missing or cut")
+        # An empty file cannot be mapped; it has no blocks either.
+        whole = np.memmap(file, np.float32, "r") if n_bytes else np.empty(0)
         for token, n, checksum in listed["blocks"]:
-            block: Any = MappedBlock(file, offset, (n, dim), checksum, token)
+            rows = whole[offset // 4 :][: n * dim].reshape(n, dim)
+            block: Any = MappedBlock(file, offset, rows, checksum, token)
             offset += n * 4 * dim
             if not as_they_are:
                 vectors = vectors.append(block.rows)

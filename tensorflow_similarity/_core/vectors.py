@@ -65,7 +65,7 @@ class Block:
         seen, value = self._checked
         if seen > n_rows:
             seen, value = 0, 0
-        value = zlib.crc32(np.ascontiguousarray(self.rows[seen:n_rows]), value)
+        value = checksum_of(self.rows[seen:n_rows], value)
         self._checked = (n_rows, value)
         return value
 
@@ -79,8 +79,11 @@ class MappedBlock:
     Args:
         file: where they stand.
         offset: bytes before them.
-        shape: (rows, dim).
+        mapped: float32, shape (rows, dim): a part of a mapping of the file, which
+            several blocks share, since each mapping takes a file descriptor.
         checksum: CRC32 that the rows must have.
+        squares: their squared lengths, if the rows are known to be as they were
+            written.
 
     Raises:
         ValueError: at the first use, if the rows are not as they were written.
@@ -89,14 +92,24 @@ class MappedBlock:
     in_memory = False
 
     def __init__(
-        self, file: Path, offset: int, shape: tuple[int, int], checksum: int, token: str
+        self,
+        file: Path,
+        offset: int,
+        mapped: np.ndarray,
+        checksum: int,
+        token: str = "",
+        squares: np.ndarray | None = None,
     ):
-        self.token = token
+        self.token = token or secrets.token_hex(8)
         self._file = file
         self._offset = offset
         self._checksum = checksum
-        self._mapped = np.memmap(file, np.float32, "r", offset, shape)
-        self._squares: np.ndarray | None = None
+        self._mapped = mapped
+        self._squares = squares
+
+    def move(self, mapped: np.ndarray) -> None:
+        """The same rows in another mapping."""
+        self._mapped = mapped
 
     @property
     def rows(self) -> np.ndarray:
@@ -116,16 +129,21 @@ class MappedBlock:
     def checksum(self, n_rows: int) -> int:
         if n_rows == len(self._mapped):
             return self._checksum
-        return zlib.crc32(np.ascontiguousarray(self.rows[:n_rows]))
+        return checksum_of(self.rows[:n_rows])
 
     def _check(self) -> None:
-        if zlib.crc32(self._mapped) != self._checksum:
+        if checksum_of(self._mapped) != self._checksum:
             raise ValueError(
                 f"The file {str(self._file)!r} is damaged: {len(self._mapped)} vectors "
                 f"from byte {self._offset} on are not as they were written. Restore it "
                 "from a copy, or make the index again from your data."
             )
         self._squares = _squares(self._mapped)
+
+
+def checksum_of(rows: np.ndarray, before: int = 0) -> int:
+    """CRC32 of rows, taken up from that of the rows before them."""
+    return zlib.crc32(np.ascontiguousarray(rows).data, before)
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:

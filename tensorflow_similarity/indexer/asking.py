@@ -1,7 +1,6 @@
 """An index that is asked: neighbours, items, and what it tells about itself."""
 
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,20 +10,14 @@ from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.id_index import as_asked_ids, kind_of
 from tensorflow_similarity.indexer import checks
-from tensorflow_similarity.indexer.nearest import IndexSnapshot, Question, nearest
-from tensorflow_similarity.search import Search
+from tensorflow_similarity.indexer.index_state import IndexState
+from tensorflow_similarity.indexer.nearest import Question, nearest
 from tensorflow_similarity.stores import StoreSnapshot
 from tensorflow_similarity.types import NO_ID, NO_LABEL, Item, Lookup, Lookups, ranked
 
 
-class AskingMixin:
+class AskingMixin(IndexState):
     """Answers from one snapshot, whatever is written meanwhile, for `Indexer`."""
-
-    embedding_size: int
-    search: Search
-    _snapshot: IndexSnapshot
-    _durations: deque[float]
-    _n_lookups: int
 
     def single_lookup(
         self,

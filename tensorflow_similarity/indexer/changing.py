@@ -1,6 +1,5 @@
 """An index that changes: adding, removing, relabelling, building."""
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,8 @@ import numpy as np
 from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.indexer import arrow
-from tensorflow_similarity.indexer.nearest import IndexSnapshot
-from tensorflow_similarity.search import Search, SearchState
-from tensorflow_similarity.stores import Store
+from tensorflow_similarity.indexer.asking import AskingMixin
+from tensorflow_similarity.search import SearchState
 
 if TYPE_CHECKING:
     from tensorflow_similarity.indexer.indexer import Indexer
@@ -21,14 +19,8 @@ if TYPE_CHECKING:
 _LOT = 65_536
 
 
-class ChangingMixin:
+class ChangingMixin(AskingMixin):
     """Writes to the store and lets the search follow, for `Indexer`."""
-
-    embedding_size: int
-    search: Search
-    store: Store
-    _snapshot: IndexSnapshot
-    _write_lock: "threading.RLock"
 
     def add(
         self,

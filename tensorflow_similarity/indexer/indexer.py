@@ -10,17 +10,15 @@ from tensorflow_similarity import distances, search, stores
 from tensorflow_similarity._core import files
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import arrow, legacy, summary
-from tensorflow_similarity.indexer.asking import AskingMixin
 from tensorflow_similarity.indexer.changing import ChangingMixin
-from tensorflow_similarity.indexer.nearest import IndexSnapshot
 from tensorflow_similarity.search import Search, SearchState
-from tensorflow_similarity.stores import Store, StoreSnapshot
+from tensorflow_similarity.stores import Store
 
 # Vectors beyond this stay in the files that are loaded, unless told otherwise.
 _MAPPED_FROM = 512 * 2**20
 
 
-class Indexer(ChangingMixin, AskingMixin):
+class Indexer(ChangingMixin):
     """Embeddings with labels and user data, and the search over them.
 
     Readers take one snapshot and are never disturbed; writers queue. What is added is
@@ -80,10 +78,6 @@ class Indexer(ChangingMixin, AskingMixin):
         """Name of the store."""
         return self.store.name
 
-    def size(self) -> int:
-        """Number of items."""
-        return self._snapshot.facts.vectors.n_alive
-
     def __len__(self) -> int:
         return self.size()
 
@@ -102,10 +96,6 @@ class Indexer(ChangingMixin, AskingMixin):
         """Prints what the index is, how it searches, and how fast it answered."""
         for line in summary.lines(self):
             print_fn(line)
-
-    def is_built(self) -> bool:
-        """Whether a structure answers; without one, all items are searched exactly."""
-        return bool(self._snapshot.search.segments)
 
     def nbytes(self) -> int:
         """Bytes in memory of embeddings, keys, labels, ids and metadata."""
@@ -154,7 +144,9 @@ class Indexer(ChangingMixin, AskingMixin):
             folder.facts.update(self.get_config(), size=self.size())
             folder.facts.update(fingerprint=self.fingerprint)
             folder.facts.update(lineage=self._snapshot.facts.lineage)
-            if not self.store.persistent:
+            if self.store.persistent:
+                self.store.flush()
+            else:
                 self.store.write(folder, "store", compression)
             self.search.save_state(self._snapshot.search, folder, "search")
 
@@ -223,15 +215,6 @@ class Indexer(ChangingMixin, AskingMixin):
             embedding_output=config["embedding_output"],
             stat_buffer_size=config["stat_buffer_size"],
         )
-
-    def _facts(self) -> StoreSnapshot:
-        facts = self.store.snapshot()
-        if not facts.vectors.dim:
-            facts = stores.empty_snapshot(self.embedding_size)
-        return facts
-
-    def _take_snapshot(self, state: SearchState) -> None:
-        self._snapshot = IndexSnapshot(self._facts(), state)
 
 
 def _store_for(identifier: str | Store, dim: int) -> Store:

@@ -171,6 +171,9 @@ class FaissSearch(Search):
         For programs that were written for a search which had to be trained first.
         """
 
+    def _identity(self) -> dict[str, Any]:
+        return {**super()._identity(), "algo": self.algo}
+
     def _wants_structure(self, n_rows: int) -> bool:
         return n_rows * self.dim >= fitting.EXACT_FLOATS
 

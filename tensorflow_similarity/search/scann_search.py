@@ -132,6 +132,9 @@ class ScaNNSearch(Search):
     def _is_by_product(self) -> bool:
         return self._MEASURES[type(self.distance)] == "dot_product"
 
+    def _identity(self) -> dict[str, Any]:
+        return {**super()._identity(), "with rows": self.reorder != 0}
+
     def _wants_structure(self, n_rows: int) -> bool:
         return n_rows >= _LEAST_ROWS and n_rows * self.dim >= fitting.EXACT_FLOATS
 

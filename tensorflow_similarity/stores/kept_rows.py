@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core.columns import Column, Items
-from tensorflow_similarity._core.vectors import Vectors, rows_per_block
+from tensorflow_similarity._core.vectors import MappedBlock, Vectors, rows_per_block
 from tensorflow_similarity.stores.folder_facts import opened, place_in
 from tensorflow_similarity.stores.records import Record
 from tensorflow_similarity.stores.row_files import (
     DataFile,
-    SharedBlock,
     StoredItems,
     VectorFile,
 )
@@ -105,7 +104,7 @@ class KeptRows:
             parts[start:end] = self.vectors.take_over(start, filled, vectors.dim)
             self._n_mappings += 1
             full = parts[:end]
-            shared = all(isinstance(part, SharedBlock) for part in full)
+            shared = all(isinstance(part, MappedBlock) for part in full)
             if self._n_mappings > _MAPPINGS and shared:
                 self.vectors.gather(full, vectors.dim)
                 self._n_mappings = 1

@@ -5,7 +5,6 @@ length that the log names does not count.
 """
 
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,35 +74,6 @@ class GrowingFile:
         os.fsync(self.number)
 
 
-class SharedBlock(MappedBlock):
-    """A block in a mapping that several share: each mapping takes a file descriptor.
-
-    Args:
-        mapped: float32, shape (rows, dim).
-        squares: their squared lengths, if they are known to be as they were written.
-    """
-
-    def __init__(
-        self,
-        file: Path,
-        offset: int,
-        mapped: np.ndarray,
-        checksum: int,
-        token: str,
-        squares: np.ndarray | None = None,
-    ):
-        self.token = token
-        self._file = file
-        self._offset = offset
-        self._checksum = checksum
-        self._mapped = mapped  # type: ignore[assignment]
-        self._squares = squares
-
-    def move(self, mapped: np.ndarray) -> None:
-        """The same rows in another mapping."""
-        self._mapped = mapped  # type: ignore[assignment]
-
-
 class VectorFile(GrowingFile):
     """Rows of float32, each at its number."""
 
@@ -115,7 +85,7 @@ class VectorFile(GrowingFile):
     def blocks(self, first: int, checksums: Sequence[int], dim: int) -> list[Any]:
         """Full blocks from number `first` on, in one mapping, checked when used."""
         return [
-            SharedBlock(self.file, offset, mapped, checksum, secrets.token_hex(8))
+            MappedBlock(self.file, offset, mapped, checksum)
             for (offset, mapped), checksum in zip(
                 self._mapped(first, len(checksums), dim), checksums, strict=True
             )
@@ -125,7 +95,7 @@ class VectorFile(GrowingFile):
         """Blocks that were in memory, and have just been written, in the file."""
         height = rows_per_block(dim)
         return [
-            SharedBlock(
+            MappedBlock(
                 self.file,
                 offset,
                 mapped,

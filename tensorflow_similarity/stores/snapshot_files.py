@@ -104,7 +104,7 @@ def _write(
     content = hashlib.sha256()
     for name, array in arrays.items():
         content.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     name = f"{kind}-{content.hexdigest()[:24]}.npz"
     if not folder.keep(f"{at}/{name}"):
         small = set(arrays) if compression else ()

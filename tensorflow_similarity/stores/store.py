@@ -76,6 +76,9 @@ class Store:
         """The facts as they are now, in a view that never changes."""
         return self._snapshot
 
+    def flush(self) -> None:
+        """Waits until what was written lasts; here nothing is written."""
+
     def refresh(self) -> bool:
         """Takes over what other programs wrote, if the store is one they share.
 
