@@ -128,7 +128,7 @@ class Engine(ABC):
         in_tail = vectors.n_alive - sum(state.n_alive)
         if force:
             pieces = [Piece(0, vectors.size, vectors.n_alive)]
-        elif self._is_sealed(vectors, in_tail, tail):
+        elif self._is_sealed(state, in_tail, tail):
             pieces.append(Piece(state.n_built, vectors.size, in_tail))
         elif all(piece.segment for piece in pieces):
             return state
@@ -144,9 +144,11 @@ class Engine(ABC):
             return SearchState(vectors)
         return SearchState(vectors, tuple(segments), pieces[-1].end)
 
-    def _is_sealed(self, vectors: Vectors, in_tail: int, tail: bool) -> bool:
+    def _is_sealed(self, state: SearchState, in_tail: int, tail: bool) -> bool:
         wants = self._wants_structure
-        return wants(in_tail) or (tail and in_tail > 0 and wants(vectors.n_alive))
+        # Beside a structure each query pays for the tail, too: half as many are enough.
+        long = wants(2 * in_tail if state.segments else in_tail)
+        return long or (tail and in_tail > 0 and wants(state.vectors.n_alive))
 
     def _segment(self, vectors: Vectors, start: int, end: int) -> Segment | None:
         rows = vectors.alive_rows(start, end)

@@ -118,6 +118,8 @@ def _best_by_rank(
     n_kept: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The n_kept rows of lowest rank per query, unordered: ranks and rows."""
+    if len(queries) == 1:
+        return _best_of_one(kernel, vectors, blocks, queries, n_kept)
     n_queries = len(queries)
     best = np.empty((n_queries, 0), np.float32)
     best_rows = np.empty((n_queries, 0), np.int64)
@@ -139,6 +141,22 @@ def _best_by_rank(
     return best, best_rows
 
 
+def _best_of_one(
+    kernel: Kernel,
+    vectors: Vectors,
+    blocks: list[_Block],
+    query: np.ndarray,
+    n_kept: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_best_by_rank` for one query, with all its ranks in memory at once."""
+    parts = [_rank_block(kernel, vectors, query, block)[0] for block in blocks]
+    ranks = np.concatenate(parts)
+    near = np.flatnonzero(ranks < _beyond_lowest(ranks[None], n_kept)[0, 0])
+    if len(near) > n_kept:
+        near = near[np.argpartition(ranks[near], n_kept - 1)[:n_kept]]
+    return ranks[near][None], near[None] + blocks[0][0]
+
+
 def _beyond_lowest(ranks: np.ndarray, n: int) -> np.ndarray:
     """Per query a limit, shape (n_queries, 1), with at least n of its ranks below.
 
@@ -154,7 +172,8 @@ def _beyond_lowest(ranks: np.ndarray, n: int) -> np.ndarray:
         ranks = ranks[:, : height * n_groups].reshape(len(ranks), height, n_groups)
         ranks = ranks.min(axis=1)
     limits = np.partition(ranks, n - 1, axis=1)[:, n - 1 : n]
-    return np.nextafter(limits, np.float32(np.inf))
+    with np.errstate(over="ignore"):  # beyond the largest float is infinity
+        return np.nextafter(limits, np.float32(np.inf))
 
 
 def _below(

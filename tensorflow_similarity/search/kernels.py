@@ -77,8 +77,8 @@ class CosineKernel(Kernel):
     def measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         shape = rows.shape
         # In float32 the rounding of the unit vectors would outweigh small angles.
-        queries = unit_rows(queries.astype(np.float64))
-        rows = unit_rows(rows.reshape(-1, shape[-1]).astype(np.float64)).reshape(shape)
+        queries = _unit_float64(queries)
+        rows = _unit_float64(rows.reshape(-1, shape[-1])).reshape(shape)
         difference = rows - queries[:, None]
         halves = 0.5 * np.einsum("nkd,nkd->nk", difference, difference)
         # A zero vector has no direction: it is at distance 1 from everything.
@@ -244,6 +244,15 @@ def kernel_of(distance: Distance) -> Kernel:
     """The kernel for this distance: ours for the six, else blocks of its own `call`."""
     kernel = _KERNELS.get(type(distance))
     return DistanceKernel(distance) if kernel is None else kernel()
+
+
+def _unit_float64(rows: np.ndarray) -> np.ndarray:
+    """Float32 rows (n, dim) of length 1 in float64, whose squares hold any of them."""
+    wide = rows.astype(np.float64)
+    lengths = _lengths(wide)
+    lengths[lengths == 0] = 1.0
+    wide /= lengths
+    return wide
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

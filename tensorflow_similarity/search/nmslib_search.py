@@ -182,6 +182,9 @@ class NMSLibSearch(Search):
             else:
                 threads = os.cpu_count() or 1
                 answers = index.knnQueryBatch(queries, k=k, num_threads=threads)
+        if len(answers) == 1 and len(answers[0][0]) == k:
+            positions = answers[0][0][None].astype(np.int64)
+            return positions, self._in_unit(answers[0][1][None] / scale)
         positions, values = _as_arrays(answers, k)
         return positions, self._in_unit(values / scale)
 
