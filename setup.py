@@ -33,11 +33,13 @@ REQUIRED = [
     "tqdm>=4.66",
     "pandas>=2.2",
 ]
+FAISS = ["faiss-cpu>=1.8"]
+# The wheels are made for Linux only.
+SCANN = ['scann-core>=0.2; sys_platform == "linux"']
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS = {
-    "faiss": ["faiss-cpu>=1.8"],
-    # The wheels are made for Linux only.
-    "scann": ['scann-core>=0.2; sys_platform == "linux"'],
+    "faiss": FAISS,
+    "scann": SCANN,
     "redis": ["redis>=5"],
     "arrow": ["pyarrow>=17"],
     "docs": DOCS,
@@ -47,6 +49,8 @@ EXTRAS = {
         "hypothesis>=6.100",
         "redis>=5",
         "pyarrow>=17",
+        *FAISS,
+        *SCANN,
         # The second backend, small enough for every run; torch is tested in CI.
         "jax>=0.5",
         "ruff>=0.9",

@@ -11,6 +11,9 @@ import numpy as np
 Tensor = Any
 BoolTensor = FloatTensor = IntTensor = Tensor
 
+# Queries whose neighbours are made objects together.
+_MADE_AT_A_TIME = 64
+
 NO_ID = -1
 """Stands in `Lookups.ids` where no neighbour was found."""
 
@@ -92,22 +95,30 @@ class Details:
 
 
 def ranked(
-    ids: np.ndarray, distances: np.ndarray, labels: np.ndarray, details: Details
+    ids: np.ndarray,
+    distances: np.ndarray,
+    labels: np.ndarray,
+    details: Details,
+    ranks: Sequence[int] | None = None,
 ) -> list[Lookup]:
-    """The neighbours of one query as objects, from what is known of each, (k,)."""
-    names, values, labels_of = ids.tolist(), distances.tolist(), labels.tolist()
-    return [
-        Lookup(
-            j + 1,
-            values[j],
-            None if labels_of[j] == NO_LABEL else labels_of[j],
-            details.embeddings[j],
-            details.data[j],
-            names[j],
-            details.metadata[j],
-        )
-        for j in range(len(values))
-    ]
+    """Neighbours as objects, from what is known of each, (n,).
+
+    Args:
+        ranks: theirs. Defaults to None: 1 to n, those of one query.
+    """
+    plain = labels.tolist()
+    if NO_LABEL in plain:
+        plain = [None if label == NO_LABEL else label for label in plain]
+    columns = (
+        range(1, len(plain) + 1) if ranks is None else ranks,
+        distances.tolist(),
+        plain,
+        details.embeddings,
+        details.data,
+        ids.tolist(),
+        details.metadata,
+    )
+    return list(map(Lookup, *columns))
 
 
 class Records(Protocol):
@@ -178,17 +189,32 @@ class Lookups(Sequence[list[Lookup]]):
                 f"or by a slice. Received: {index!r}. For more use the arrays `ids`, "
                 "`distances` and `labels`."
             ) from None
-        found = self.found[index]
-        ids = self.ids[index][found]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"There are {len(self)} queries. Received: {index}.")
+        index %= len(self)
+        return self._made(index, index + 1)[0]
+
+    def __iter__(self) -> Iterator[list[Lookup]]:
+        # Made some at a time: looking up what is known of each item costs most.
+        for start in range(0, len(self), _MADE_AT_A_TIME):
+            yield from self._made(start, start + _MADE_AT_A_TIME)
+
+    def _made(self, start: int, end: int) -> list[list[Lookup]]:
+        """The neighbours of queries [start, end) as objects."""
+        found = self.found[start:end]
+        ids = self.ids[start:end][found]
         nothing = [None] * len(ids)
         details = Details(nothing, nothing, nothing)
         if self._records is not None and len(ids):
             details = self._records.fetch(ids)
-        distances, labels = self.distances[index][found], self.labels[index][found]
-        return ranked(ids, distances, labels, details)
-
-    def __iter__(self) -> Iterator[list[Lookup]]:
-        return (self[i] for i in range(len(self)))
+        distances, labels = (
+            self.distances[start:end][found],
+            self.labels[start:end][found],
+        )
+        ranks = found.cumsum(axis=1)[found].tolist()
+        made = ranked(ids, distances[found], labels[found], details, ranks)
+        stops = found.sum(axis=1).cumsum().tolist()
+        return [made[a:b] for a, b in zip([0, *stops], stops, strict=False)]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str) or not isinstance(other, Sequence):

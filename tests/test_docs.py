@@ -11,6 +11,7 @@ PAGES = [
     "quickstart",
     "index_guide",
     "change_index",
+    "which_index",
     "samplers",
     "losses",
     "choose_a_loss",

@@ -84,6 +84,8 @@ class Items:
     def take(self, rows: list[int]) -> list[Any]:
         """The items of these rows; those that stand elsewhere are fetched together."""
         taken: list[Any] = [None] * len(rows)
+        if self._n_chunks == 1 and self._chunks[0] is None:
+            return taken
         asked: dict[int, tuple[Source, list[int], list[Any]]] = {}
         for i, row in enumerate(rows):
             at = bisect_right(self._starts, row, hi=self._n_chunks) - 1

@@ -105,7 +105,8 @@ class StoreSnapshot:
     def at(self, rows: np.ndarray) -> Details:
         """Embeddings, user data and metadata of rows."""
         # Copied: what a user does to a result must not change what is stored.
-        data = [as_item(item) for item in self.items.take(rows.tolist())]
+        data = self.items.take(rows.tolist())
+        data = [None if item is None else as_item(item) for item in data]
         metadata: list[Any] = [None] * len(rows)
         if self.metadata.columns:
             metadata = self.metadata.records(rows)

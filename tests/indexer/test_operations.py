@@ -323,11 +323,25 @@ def test_an_index_with_pictures_answers_as_fast_in_arrays(monkeypatch):
     assert lookups.ids.shape == (100, 10) and not looked
 
 
-@pytest.mark.parametrize("number", [1])
-def test_each_format_is_read(number):
+def test_format_2_is_read():
     from pathlib import Path
 
-    indexer = Indexer.load(Path(__file__).parent / "formats" / str(number))
+    indexer = Indexer.load(Path(__file__).parent / "formats" / "2")
+    assert [item.id for item in indexer] == ["x", "z", "w"]
+    first, third, last = indexer
+    assert (first.label, third.label, last.label) == ("a", "c", "d")
+    assert first.data == {"page": 1} and last.data == "last"
+    assert third.data.tolist() == [0, 1, 2] and third.metadata == {"price": 3}
+    assert first.metadata == {"price": 1, "kind": "k"} and last.metadata == {}
+    assert third.embedding.tolist() == [0, 0, 3]
+    indexer.add([[1, 1, 1]], "e", id="y", metadata={"price": 2})
+    assert len(indexer) == 4 and indexer.single_lookup([[1, 1, 1]], k=1)[0].id == "y"
+
+
+def test_format_1_is_read():
+    from pathlib import Path
+
+    indexer = Indexer.load(Path(__file__).parent / "formats" / "1")
     assert len(indexer) == 3 and indexer.distance.name == "euclidean"
     items = {item.id: item for item in indexer}
     assert [items[i].label for i in (0, 2, 3)] == ["a", "c", "d"]
