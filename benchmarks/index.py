@@ -296,8 +296,15 @@ def dynamics(indexer, n, queries, lot, n_lots, rounds):
     gates.append(gate("one added row, ms", 1e3 * float(np.median(times)), 1))
     newest = indexer.batch_lookup(one[:200], 1)
     assert (newest.distances < 1e-5).all(), "an added row was not found at once"
-    tail = clustered(31_000, seed=8)
-    indexer.batch_add(tail, build=False)
+    found["lots"] = {"rows": lot * n_lots}
+    start = time.perf_counter()
+    for i in range(n_lots):
+        indexer.batch_add(one[200 + i * lot : 200 + (i + 1) * lot])
+    found["lots"]["seconds"] = time.perf_counter() - start
+    found["lots"]["segments"] = len(indexer._snapshot.search.segments)
+    # As many as wait beside a structure before they become one.
+    indexer.build()
+    indexer.batch_add(clustered(15_600, seed=8), build=False)
     single = in_turns(
         {
             "full tail": lambda i: indexer.batch_lookup(
@@ -307,12 +314,6 @@ def dynamics(indexer, n, queries, lot, n_lots, rounds):
         100,
     )
     found["one query with a full tail, us"] = 1e6 * single["full tail"]
-    found["lots"] = {"rows": lot * n_lots}
-    start = time.perf_counter()
-    for i in range(n_lots):
-        indexer.batch_add(one[200 + i * lot : 200 + (i + 1) * lot])
-    found["lots"]["seconds"] = time.perf_counter() - start
-    found["lots"]["segments"] = len(indexer._snapshot.search.segments)
     found["final merge s"], _ = timed(lambda: indexer.build(force=True))
     after = in_turns({"q": lambda i: indexer.batch_lookup(queries, K)}, rounds)["q"]
     alive = indexer.items()[0]

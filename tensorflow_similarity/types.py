@@ -207,10 +207,7 @@ class Lookups(Sequence[list[Lookup]]):
         details = Details(nothing, nothing, nothing)
         if self._records is not None and len(ids):
             details = self._records.fetch(ids)
-        distances, labels = (
-            self.distances[start:end][found],
-            self.labels[start:end][found],
-        )
+        labels, distances = self.labels[start:end], self.distances[start:end]
         ranks = found.cumsum(axis=1)[found].tolist()
         made = ranked(ids, distances[found], labels[found], details, ranks)
         stops = found.sum(axis=1).cumsum().tolist()
