@@ -1,6 +1,7 @@
 """An index that changes: adding, removing, relabelling, building."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,8 @@ class ChangingMixin(AskingMixin):
         Raises:
             ValueError: for another distance or width, or if one has ids of your own
                 and the other has not.
+            TypeError: for labels, ids or metadata of another kind. Nothing is added
+                then.
         """
         alike = other.distance == self.distance
         if not alike or other.embedding_size != self.embedding_size:
@@ -170,7 +173,7 @@ class ChangingMixin(AskingMixin):
         facts = other._snapshot.facts
         alive = facts.vectors.alive_rows()
         added = []
-        with self._write_lock:
+        with self._all_or_nothing():
             for start in range(0, len(alive), _LOT):
                 rows = alive[start : start + _LOT]
                 details = facts.at(rows)
@@ -199,12 +202,12 @@ class ChangingMixin(AskingMixin):
 
         Raises:
             ImportError: without the package pyarrow.
-            ValueError, TypeError: for a table that does not fit; batches before stay.
+            ValueError, TypeError: for a table that does not fit; nothing is added then.
         """
         is_path = isinstance(source, str | Path)
         batches = arrow.from_parquet(source) if is_path else arrow.from_arrow(source)
         n = 0
-        with self._write_lock:
+        with self._all_or_nothing():
             for batch in batches:
                 names = {"predictions": batch.pop("embeddings"), **batch}
                 n += len(self.batch_add(build=False, **names))
@@ -248,6 +251,20 @@ class ChangingMixin(AskingMixin):
             self.fingerprint = None
             self._durations.clear()
             self._n_lookups = 0
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Holds other writers off; if it fails, the index is as it was before."""
+        with self._write_lock:
+            before = self._snapshot
+            try:
+                yield
+            except BaseException:
+                if self._snapshot is not before:
+                    self.store.restore(before.facts)
+                    self._snapshot = before
+                    self._follow()
+                raise
 
     def _follow(self) -> SearchState:
         """Takes over what the store now holds; the state of the search afterwards."""

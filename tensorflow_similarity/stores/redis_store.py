@@ -291,6 +291,9 @@ class RedisStore(Store):
                 self._server.drop(effort.put)
                 raise
 
+    def restore(self, before: StoreSnapshot) -> None:
+        """Does nothing: others may have written since, and would lose it."""
+
     def _commit(self, change: Change) -> StoreSnapshot:
         before = self._snapshot
         if isinstance(change, Added):

@@ -97,6 +97,14 @@ class Store:
         """Forgets every item. Keys go on where they were; the width is free again."""
         self._commit(Reset())
 
+    def restore(self, before: StoreSnapshot) -> None:
+        """Goes back to facts of before, after an operation of several changes failed.
+
+        Keys that were given meanwhile are not given again.
+        """
+        next_key = self._snapshot.next_key
+        self._commit(Loaded(replace(before, next_key=next_key)))
+
     def replace_embeddings(self, embeddings: np.ndarray) -> None:
         """New embeddings, checked, for all items that are there, in their order."""
         self._commit(Embedded(embeddings))

@@ -350,3 +350,65 @@ def test_format_1_is_read():
     assert items[2].embedding.tolist() == [0, 0, 3]
     assert [one.id for one in indexer.single_lookup([[0, 0, 3.1]], k=2)] == [2, 0]
     assert indexer.add([[1, 1, 1]], "e") == 4
+
+
+def test_what_fails_half_way_leaves_the_index_as_it_was(monkeypatch):
+    from tensorflow_similarity.indexer import changing
+
+    monkeypatch.setattr(changing, "_LOT", 16)
+    indexer, other = filled(20, graph=True), Indexer(4, "euclidean")
+    before = indexer.batch_lookup(rows(20), k=20)
+    names = [str(i) for i in range(10, 60)]
+    other.batch_add(rows(20, seed=3), ids=names[:20])
+    other.batch_add(rows(30), ids=names[20:], metadata={"price": ["high"] * 30})
+    with pytest.raises(TypeError, match="'price' holds integers. Received: strings"):
+        indexer.merge(other)
+    assert len(indexer) == 20 and "35" not in indexer
+    assert indexer.get("15").label == 3 and indexer.get("15").data == "item 15"
+    assert indexer.batch_lookup(rows(20), k=20) == before
+    pa = pytest.importorskip("pyarrow")
+    good = filled(5).to_arrow()
+    bad = pa.table({"id": ["x"], "embedding": [[1.0, 2.0, 3.0, 4.0]], "price": ["low"]})
+
+    class Batches:
+        def __iter__(self):
+            yield from changing.arrow.from_arrow(good)
+            yield from changing.arrow.from_arrow(bad)
+
+    with monkeypatch.context() as patch:
+        batches = list(Batches())
+        patch.setattr(changing.arrow, "from_arrow", lambda source: iter(batches))
+        with pytest.raises(TypeError, match="'price' holds integers"):
+            indexer.add_arrow(good)
+    assert len(indexer) == 20 and indexer.batch_lookup(rows(20), k=20) == before
+    assert indexer.add_arrow(good) == 5 and len(indexer) == 20
+    assert indexer.get("3").metadata == {"colour": "red", "price": 3}
+
+
+def test_a_table_goes_out_and_comes_back(tmp_path):
+    pytest.importorskip("pyarrow")
+    indexer = filled(30)
+    indexer.to_parquet(tmp_path / "items.parquet")
+    again = Indexer(4, "euclidean")
+    assert again.add_arrow(tmp_path / "items.parquet") == 30
+    queries = rows(9, seed=2)
+    assert again.batch_lookup(queries, k=5) == indexer.batch_lookup(queries, k=5)
+    assert [vars(a).keys() for a in again] == [vars(b).keys() for b in indexer]
+    assert again.get("7").metadata == indexer.get("7").metadata
+
+
+def test_another_programs_changes_are_taken_over():
+    """A store that renumbers its rows behind the index's back."""
+    from tensorflow_similarity.stores import MemoryStore
+
+    store = MemoryStore()
+    indexer = Indexer(4, "euclidean", kv_store=store)
+    indexer.batch_add(rows(40))
+    indexer.build(force=True)
+    store.remove(range(10))
+    store.vacuum()
+    store.batch_add(rows(3, seed=8))
+    indexer.refresh()
+    assert len(indexer) == 33
+    found = indexer.batch_lookup(np.concatenate([rows(40)[10:], rows(3, seed=8)]), k=1)
+    assert found.ids.ravel().tolist() == list(range(10, 43))
