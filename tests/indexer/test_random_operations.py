@@ -4,15 +4,13 @@ Every search and store stands the same: what was added is found, what was remove
 not, filters are exact, and files bring it all back.
 """
 
-import importlib.util
-
 import keras
 import numpy as np
 import pytest
 
 from tensorflow_similarity.indexer import Indexer
-from tensorflow_similarity.search import LinearSearch, NMSLibSearch
-from tensorflow_similarity.stores import MemoryStore
+from tensorflow_similarity.search import FaissSearch, LinearSearch, NMSLibSearch
+from tensorflow_similarity.stores import MemoryStore, SQLiteStore
 
 DIM, K = 8, 10
 
@@ -25,6 +23,14 @@ class SmallSegments(NMSLibSearch):
         return n_rows >= 40
 
 
+@keras.saving.register_keras_serializable(package="tests_random_operations")
+class SmallLists(FaissSearch):
+    """Faiss from forty rows on."""
+
+    def _wants_structure(self, n_rows):
+        return n_rows >= 40
+
+
 class World:
     """The index, and what it should hold: id -> (row, label, shelf)."""
 
@@ -32,14 +38,15 @@ class World:
         self.make = {
             "linear": lambda: LinearSearch("euclidean", DIM),
             "nmslib": lambda: SmallSegments("euclidean", DIM),
+            "faiss": lambda: SmallLists("euclidean", DIM, algo="ivfflat"),
         }[search]
         self.exact = search == "linear"
         self.rng = np.random.default_rng(seed)
         self.folder = folder
-        self.stores = {"memory": MemoryStore}
-        self.indexer = Indexer(
-            DIM, "euclidean", search=self.make(), kv_store=self.stores[store]()
-        )
+        kept = MemoryStore()
+        if store == "sqlite":
+            kept = SQLiteStore(folder.with_name("store"), durable=False)
+        self.indexer = Indexer(DIM, "euclidean", search=self.make(), kv_store=kept)
         self.items, self.removed, self.n_made = {}, set(), 0
         self.hits = self.asked = 0
 
@@ -90,6 +97,8 @@ class World:
 
     def save_and_load(self):
         self.indexer.save(self.folder)
+        if self.indexer.store.persistent:
+            self.indexer.store.close()
         mapped = bool(self.rng.random() < 0.5)
         self.indexer = Indexer.load(self.folder, mapped=mapped)
 
@@ -158,16 +167,18 @@ class World:
         assert self.hits / self.asked >= 0.98
 
 
-SEARCHES = ["linear", "nmslib"]
+SEARCHES = ["linear", "nmslib", "faiss"]
 
 
-@pytest.mark.parametrize("store", ["memory"])
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize(
     ("n", "seed"), [(120, 1), pytest.param(10_000, 2, marks=pytest.mark.slow)]
 )
 def test_agrees_with_a_dictionary(search, store, n, seed, tmp_path):
-    if search in ("faiss", "scann"):
-        if importlib.util.find_spec(search) is None:
-            pytest.skip(f"{search} is not installed")
-    World(search, store, tmp_path / "index", seed).run(n)
+    if search == "faiss":
+        pytest.importorskip("faiss")
+    world = World(search, store, tmp_path / "index", seed)
+    world.run(n)
+    if store == "sqlite":
+        world.indexer.store.close()
