@@ -90,7 +90,7 @@ def written_folder(
             `overwrite=False` anything at all.
     """
     # Where a link points to, so that the link stays.
-    path = Path(path).resolve()
+    path = _put_back(Path(path).resolve())
     _refuse_foreign(path, overwrite)
     with new_beside(path) as new:
         new.mkdir()
@@ -137,6 +137,15 @@ def replace_folder(new: Path, path: Path, own: Collection[str]) -> None:
     shutil.rmtree(old)
 
 
+def _put_back(path: Path) -> Path:
+    """The path; what a program that was killed had moved aside is put there again."""
+    if not path.exists() and path.absolute().parent.is_dir():
+        aside = sorted(path.absolute().parent.glob(f".{path.stem}.*.old{path.suffix}"))
+        if len(aside) == 1 and is_folder_of_ours(aside[0]):
+            os.replace(aside[0], path)
+    return path
+
+
 def _free_name(path: Path, kind: str) -> Path:
     name = f".{path.stem}.{secrets.token_hex(4)}.{kind}{path.suffix}"
     return path.absolute().with_name(name)
@@ -155,7 +164,7 @@ def checked_folder(
         FileNotFoundError: if there is no such folder or manifest.
         ValueError: if it is damaged, newer than this library, or something else.
     """
-    path = Path(path)
+    path = _put_back(Path(path))
     manifest = _read_manifest(path)
     if manifest.get("kind") != kind:
         raise ValueError(

@@ -128,7 +128,20 @@ def as_own_ids(ids: Any, n: int, distinct: bool = True) -> np.ndarray:
         ValueError: for another number of ids, or one that comes twice.
         TypeError: for ids of mixed type, or neither integers nor strings.
     """
-    array = doors.as_labels(ids, n, "ids")
+    try:
+        array = doors.as_labels(ids, n, "ids")
+    except ValueError:
+        raise ValueError(
+            f"`ids` must hold one id for each of the {n} items, shape ({n},). "
+            f"Received: {ids!r}."[:300]
+        ) from None
+    except TypeError:
+        raise TypeError(
+            "`ids` must be integers of 64 bits or strings, all of one type. Received: "
+            f"{ids!r}."[:300]
+        ) from None
+    if getattr(ids, "dtype", np.dtype("O")).kind in "bf":
+        raise TypeError(f"`ids` must be integers or strings. Received: {ids.dtype}.")
     if array.dtype == object:
         missing = [i for i, text in enumerate(array.tolist()) if text is None]
     else:
@@ -153,12 +166,23 @@ def as_asked_ids(ids: Any) -> np.ndarray:
     Raises:
         TypeError: for anything but integers of 64 bits or strings.
     """
-    if isinstance(ids, str | bytes):
+    if isinstance(ids, str | bytes) or not hasattr(ids, "__len__"):
         ids = [ids]
+    if isinstance(ids, set | frozenset):
+        ids = list(ids)
+    # NumPy would make [1, "1"] two equal texts, and end texts at a zero byte.
+    if isinstance(ids, list | tuple):
+        if not ids:
+            return np.empty(0, np.int64)
+        ids = np.fromiter(ids, object, len(ids))
     try:
         array = np.atleast_1d(doors.as_array(ids))
         if array.dtype.kind not in "USO":
             return doors.as_ids(array)
+        if array.dtype == object and not any(
+            isinstance(one, str | bytes) for one in array.tolist()
+        ):
+            return doors.as_ids(np.array(array.tolist()))
         return as_own_ids(array, len(array), distinct=False)
     except ValueError:
         raise TypeError(

@@ -76,9 +76,7 @@ class MetadataColumn:
     @property
     def missing(self) -> np.ndarray:
         """Bool by row: True where there is no value."""
-        if self.kind == "floats":
-            return np.isnan(self.values)
-        return np.asarray(self.values == _MISSING[self.kind])
+        return _is_missing(self.kind, self.values)
 
     def at(self, rows: np.ndarray) -> np.ndarray:
         """The values of these rows as a batch holds them."""
@@ -90,7 +88,8 @@ class MetadataColumn:
 
     def plain(self, rows: np.ndarray) -> list[Any]:
         """The values of these rows as Python's own, None where there is none."""
-        found, missing = self.values[rows], self.missing[rows].tolist()
+        found = self.values[rows]
+        missing = _is_missing(self.kind, found).tolist()
         values = found.tolist()
         if self.kind == "strings":
             texts = self.vocabulary.texts
@@ -112,6 +111,12 @@ class MetadataColumn:
         else:
             kept = values
         return MetadataColumn(self.kind, self._values.append(kept), self.vocabulary)
+
+
+def _is_missing(kind: str, values: np.ndarray) -> np.ndarray:
+    return (
+        np.isnan(values) if kind == "floats" else np.asarray(values == _MISSING[kind])
+    )
 
 
 @dataclass(frozen=True, eq=False)

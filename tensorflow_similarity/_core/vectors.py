@@ -214,6 +214,14 @@ class Vectors:
         dead = ~allowed if self.dead is None else self.dead | ~allowed
         return replace(self, dead=dead, n_dead=int(np.count_nonzero(dead)))
 
+    def checksum(self, n_rows: int) -> int:
+        """CRC32 of the checksums of the blocks of the first rows, removed ones too."""
+        height, value = rows_per_block(self.dim), 0
+        for i, part in enumerate(self.parts[: -(-n_rows // height)]):
+            of_block = part.checksum(min(height, n_rows - i * height))
+            value = zlib.crc32(of_block.to_bytes(4, "little"), value)
+        return value
+
     def with_part(self, number: int, part: MappedBlock) -> "Vectors":
         """The view with one full block in another place."""
         parts = (*self.parts[:number], part, *self.parts[number + 1 :])

@@ -1,5 +1,6 @@
 """An index that is asked: neighbours, items, and what it tells about itself."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -100,7 +101,8 @@ class AskingMixin(IndexState):
             KeyError: for an id that is not there.
         """
         question = self._question(k, where, exact, max_distance, group_by)
-        snapshot, rows = self._snapshot, self._rows_there(ids)
+        snapshot = self._snapshot
+        rows = rows_there(snapshot.facts, ids)
         queries = snapshot.facts.vectors.take(rows)
         found = nearest(self.search, snapshot, queries, question, own_rows=rows)
         return self._lookups(snapshot.facts, *found)
@@ -111,10 +113,11 @@ class AskingMixin(IndexState):
         Raises:
             KeyError: if it is not there.
         """
-        rows = self._rows_there(id)
+        facts = self._snapshot.facts
+        rows = rows_there(facts, id)
         if len(rows) != 1:
             raise ValueError(f"`id` must be one id. Received: {id!r}.")
-        return next(self._items_at(self._snapshot.facts, rows))
+        return next(self._items_at(facts, rows))
 
     def items(self) -> tuple[np.ndarray, np.ndarray, list[Any]]:
         """Ids, labels and user data of all items, in the order they were added."""
@@ -142,6 +145,8 @@ class AskingMixin(IndexState):
             recall@k, from 0 to 1; 1.0 where all items are searched exactly.
         """
         self._check_filled()
+        if n < 1:
+            raise ValueError(f"`n` must be at least 1. Received: n={n!r}.")
         return checks.recall(self.search, self._snapshot, n, doors.as_k(k), seed)
 
     def find_duplicates(
@@ -172,8 +177,16 @@ class AskingMixin(IndexState):
         group_by: str | None,
     ) -> Question:
         """What is asked, checked as far as it can be without the items."""
-        if max_distance is not None and not max_distance == max_distance:
-            raise ValueError("`max_distance` must be a number. Received: NaN.")
+        is_number = isinstance(max_distance, int | float | np.number | None)
+        if not is_number or (max_distance is not None and math.isnan(max_distance)):
+            raise ValueError(
+                f"`max_distance` must be a number. Received: {max_distance!r}."
+            )
+        if not isinstance(group_by, str | None):
+            raise TypeError(
+                "`group_by` must be 'label' or the name of a metadata column. "
+                f"Received: {group_by!r}."
+            )
         return Question(doors.as_k(k), where, exact, max_distance, group_by)
 
     def _found(
@@ -201,31 +214,11 @@ class AskingMixin(IndexState):
             labels[~found] = None if labels.dtype == object else NO_LABEL
         return Lookups(ids, distances, labels, found, records=facts)
 
-    def _asked(self, ids: Any) -> np.ndarray:
-        """Ids that the user asks for, checked to be of the index's kind."""
-        asked = as_asked_ids(ids)
-        kind = kind_of(self._snapshot.facts.ids)
-        if len(asked) and kind_of(asked) != kind:
-            raise TypeError(
-                f"`ids` must be {kind}, as the ids of this index are. Received: "
-                f"{kind_of(asked)}."
-            )
-        return asked
-
     def _check_filled(self) -> None:
         if not self._snapshot.facts.vectors.n_alive:
             raise RuntimeError(
                 "The index is empty. Add items with `index(x, y)` before `lookup(x)`."
             )
-
-    def _rows_there(self, ids: Any) -> np.ndarray:
-        """Rows of ids that are there; raises KeyError for the first that is not."""
-        asked = self._asked(ids)
-        rows = self._snapshot.facts.rows_of_ids(asked)
-        if (rows < 0).any():
-            missing = asked[rows < 0][:3].tolist()
-            raise KeyError(f"The index has no item with the id {missing}.")
-        return rows
 
     @staticmethod
     def _items_at(facts: StoreSnapshot, rows: np.ndarray) -> Iterator[Item]:
@@ -241,3 +234,25 @@ class AskingMixin(IndexState):
                     details.data[i],
                     details.metadata[i],
                 )
+
+
+def asked_ids(facts: StoreSnapshot, ids: Any) -> np.ndarray:
+    """Ids that the user asks for, checked to be of the index's kind."""
+    asked = as_asked_ids(ids)
+    kind = kind_of(facts.ids)
+    if len(asked) and kind_of(asked) != kind:
+        raise TypeError(
+            f"`ids` must be {kind}, as the ids of this index are. Received: "
+            f"{kind_of(asked)}."
+        )
+    return asked
+
+
+def rows_there(facts: StoreSnapshot, ids: Any) -> np.ndarray:
+    """Rows of ids that are there; raises KeyError for the first that is not."""
+    asked = asked_ids(facts, ids)
+    rows = facts.rows_of_ids(asked)
+    if (rows < 0).any():
+        missing = asked[rows < 0][:3].tolist()
+        raise KeyError(f"The index has no item with the id {missing}.")
+    return rows

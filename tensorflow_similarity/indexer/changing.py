@@ -1,6 +1,7 @@
 """An index that changes: adding, removing, relabelling, building."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ import numpy as np
 from tensorflow_similarity import stores
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.indexer import arrow
-from tensorflow_similarity.indexer.asking import AskingMixin
+from tensorflow_similarity.indexer.asking import AskingMixin, asked_ids, rows_there
 from tensorflow_similarity.search import SearchState
 
 if TYPE_CHECKING:
     from tensorflow_similarity.indexer.indexer import Indexer
+
+logger = logging.getLogger(__name__)
 
 # Items taken over at a time from another index.
 _LOT = 65_536
@@ -93,7 +96,7 @@ class ChangingMixin(AskingMixin):
             self.store.batch_add(embeddings, labels, data, ids, metadata)
             state = self._follow()
             if build:
-                self._take_snapshot(self.search.built(state))
+                self._build_if_it_can(state)
             ids_now = self._snapshot.facts.ids
             added: np.ndarray = ids_now[len(ids_now) - len(embeddings) :].copy()
         return added
@@ -108,7 +111,7 @@ class ChangingMixin(AskingMixin):
         """
         with self._write_lock:
             facts = self._snapshot.facts
-            rows = facts.rows_of_ids(self._asked(ids))
+            rows = facts.rows_of_ids(asked_ids(facts, ids))
             n = self.store.remove(facts.keys[rows[rows >= 0]])
             self._follow()
         return n
@@ -125,7 +128,7 @@ class ChangingMixin(AskingMixin):
             ValueError, TypeError: for labels that do not fit.
         """
         with self._write_lock:
-            rows = self._rows_there(ids)
+            rows = rows_there(self._snapshot.facts, ids)
             self.store.relabel(self._snapshot.facts.keys[rows], labels)
             self._follow()
 
@@ -143,9 +146,9 @@ class ChangingMixin(AskingMixin):
             n = self.store.vacuum()
             if n:
                 state = SearchState(self._facts().vectors)
-                if state.vectors.n_alive:
-                    state = self.search.built(state, force=was_built)
                 self._take_snapshot(state)
+                if state.vectors.n_alive:
+                    self._build_if_it_can(state, force=was_built)
         return n
 
     def merge(self, other: "Indexer") -> np.ndarray:
@@ -212,7 +215,7 @@ class ChangingMixin(AskingMixin):
                 names = {"predictions": batch.pop("embeddings"), **batch}
                 n += len(self.batch_add(build=False, **names))
             if build:
-                self._take_snapshot(self.search.built(self._snapshot.search))
+                self._build_if_it_can(self._snapshot.search)
         return n
 
     def build(self, force: bool = False) -> None:
@@ -241,7 +244,8 @@ class ChangingMixin(AskingMixin):
                 )
             self.store.replace_embeddings(rows)
             state = SearchState(self._facts().vectors)
-            self._take_snapshot(self.search.built(state))
+            self._take_snapshot(state)
+            self._build_if_it_can(state)
 
     def reset(self) -> None:
         """Removes all items. Lookups made before keep theirs."""
@@ -251,6 +255,17 @@ class ChangingMixin(AskingMixin):
             self.fingerprint = None
             self._durations.clear()
             self._n_lookups = 0
+
+    def _build_if_it_can(self, state: SearchState, force: bool = False) -> None:
+        """Builds structures; without them all is found, too, if more slowly."""
+        try:
+            self._take_snapshot(self.search.built(state, force))
+        except (OSError, MemoryError, RuntimeError) as error:
+            logger.warning(
+                "The items are in the index, but no structure could be built (%s). "
+                "They are compared one by one until `build()` succeeds.",
+                error,
+            )
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -284,4 +299,4 @@ class ChangingMixin(AskingMixin):
         """
         with self._write_lock:
             self.store.refresh()
-            self._take_snapshot(self.search.built(self._follow()))
+            self._build_if_it_can(self._follow())

@@ -12,7 +12,7 @@ from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import arrow, legacy, summary
 from tensorflow_similarity.indexer.changing import ChangingMixin
 from tensorflow_similarity.search import Search, SearchState
-from tensorflow_similarity.stores import Store
+from tensorflow_similarity.stores import Store, StoreSnapshot
 
 # Vectors beyond this stay in the files that are loaded, unless told otherwise.
 _MAPPED_FROM = 512 * 2**20
@@ -141,14 +141,17 @@ class Indexer(ChangingMixin):
             self._write_lock,
             files.written_folder(path, kind="index", overwrite=overwrite) as folder,
         ):
+            now = self._snapshot
             folder.facts.update(self.get_config(), size=self.size())
             folder.facts.update(fingerprint=self.fingerprint)
-            folder.facts.update(lineage=self._snapshot.facts.lineage)
+            vectors, n_built = now.facts.vectors, now.search.n_built
+            folder.facts.update(lineage=now.facts.lineage, n_built=n_built)
             if self.store.persistent:
                 self.store.flush()
+                folder.facts.update(rows=vectors.checksum(n_built))
             else:
                 self.store.write(folder, "store", compression)
-            self.search.save_state(self._snapshot.search, folder, "search")
+            self.search.save_state(now.search, folder, "search")
 
     @classmethod
     def load(
@@ -176,6 +179,7 @@ class Indexer(ChangingMixin):
             return indexer
         # Vectors carry checksums of their own, which their reader compares.
         facts = files.checked_folder(path, kind="index", unread=(".f32",))
+        _check_there(path, facts)
         indexer = cls.from_config(facts)
         indexer.fingerprint = facts["fingerprint"]
         if not indexer.store.persistent:
@@ -184,7 +188,7 @@ class Indexer(ChangingMixin):
             indexer.store.read(path / "store", mapped)
         now = indexer._facts()
         state = SearchState(now.vectors)
-        if facts.get("lineage") == now.lineage:
+        if _are_the_rows(now, facts):
             state = indexer.search.load_state(path / "search", now.vectors)
         elif now.vectors.n_alive:
             state = indexer.search.built(state)
@@ -214,6 +218,28 @@ class Indexer(ChangingMixin):
             evaluator=config["evaluator"],
             embedding_output=config["embedding_output"],
             stat_buffer_size=config["stat_buffer_size"],
+        )
+
+
+def _are_the_rows(now: StoreSnapshot, facts: dict[str, Any]) -> bool:
+    """Whether a saved structure was made of the rows that the store has now."""
+    if facts.get("lineage") != now.lineage:
+        return False
+    # A store of its own may have been put back as it was, and gone on from there.
+    n_built, rows = facts.get("n_built", 0), facts.get("rows")
+    if n_built > now.vectors.size:
+        return False
+    return rows is None or rows == now.vectors.checksum(n_built)
+
+
+def _check_there(path: Path, facts: dict[str, Any]) -> None:
+    """Raises if the store that an index names is not where it was."""
+    where = facts["kv_store"].get("config", {}).get("path")
+    if where is not None and facts["size"] and not Path(where).is_dir():
+        raise FileNotFoundError(
+            f"The index in {str(path)!r} has {facts['size']} items in the store at "
+            f"{where!r}, and nothing is there. Put it back, or open the store where it "
+            "is now: `Indexer(..., kv_store=SQLiteStore(path))`."
         )
 
 

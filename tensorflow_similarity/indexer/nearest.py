@@ -8,9 +8,12 @@ import numpy as np
 
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import StoreSnapshot, rows_where
+from tensorflow_similarity.types import NO_LABEL
 
 # A group's further members cost places: so many times k are asked for at first.
 _GROUP_FACTOR = 4
+# Of so many neighbours at once the groups are told.
+_ANSWERS_AT_A_TIME = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +113,10 @@ def _groups(facts: StoreSnapshot, name: str) -> np.ndarray:
     if name == "label":
         values = facts.labels
         if values.dtype == object:
-            texts = np.array(["" if v is None else f"_{v}" for v in values.tolist()])
-            missing = texts == ""
-            values = texts
+            values = facts.label_numbers
+            missing = values < 0
         else:
-            missing = values == np.iinfo(np.int64).min
+            missing = values == NO_LABEL
     elif name in facts.metadata.columns:
         column = facts.metadata.columns[name]
         values, missing = column.values, column.missing
@@ -134,22 +136,27 @@ def _one_a_group(
     own_rows: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of each group, of the k groups that are nearest."""
+    n_alive = state.vectors.n_alive
+    # No more groups can be found than there are.
+    k = min(k, len(np.unique(groups[state.vectors.alive_rows()])))
     rows = np.full((len(queries), k), -1, np.int64)
     distances = np.full((len(queries), k), np.inf, np.float32)
-    n_alive, asked = state.vectors.n_alive, _GROUP_FACTOR * (k + 1)
-    unfinished = np.arange(len(queries))
-    while len(unfinished):
-        found, values = find(queries[unfinished], min(asked, max(n_alive, 1)))
-        short = []
-        for i, query in enumerate(unfinished.tolist()):
-            own = -1 if own_rows is None else own_rows[query]
-            candidates = np.flatnonzero((found[i] >= 0) & (found[i] != own))
-            _, first = np.unique(groups[found[i][candidates]], return_index=True)
-            chosen = candidates[np.sort(first)[:k]]
-            rows[query, : len(chosen)] = found[i][chosen]
-            distances[query, : len(chosen)] = values[i][chosen]
-            if len(chosen) < k:
-                short.append(query)
+    asked, unfinished = _GROUP_FACTOR * (k + 1), np.arange(len(queries))
+    while len(unfinished) and k:
+        asked = min(asked, n_alive)
+        lot, short = max(1, _ANSWERS_AT_A_TIME // asked), []
+        for start in range(0, len(unfinished), lot):
+            part = unfinished[start : start + lot]
+            found, values = find(queries[part], asked)
+            for i, query in enumerate(part.tolist()):
+                own = -1 if own_rows is None else own_rows[query]
+                candidates = np.flatnonzero((found[i] >= 0) & (found[i] != own))
+                _, first = np.unique(groups[found[i][candidates]], return_index=True)
+                chosen = candidates[np.sort(first)[:k]]
+                rows[query, : len(chosen)] = found[i][chosen]
+                distances[query, : len(chosen)] = values[i][chosen]
+                if len(chosen) < k:
+                    short.append(query)
         if asked >= n_alive:
             break
         unfinished, asked = np.array(short, np.int64), asked * _GROUP_FACTOR

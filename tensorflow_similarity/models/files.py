@@ -48,7 +48,7 @@ class FilesMixin:
                 f"{settings.distance.name!r}. Compile it with that distance, or index "
                 "again."
             )
-        self._similarity.indexer = indexer
+        self._similarity.take(indexer)
         self._similarity.checked_version = None
         self._similarity.warned = False
 
@@ -99,7 +99,7 @@ class FilesMixin:
 
     def load_assets(self, dir: str) -> None:
         """Keras' hook: the index comes out of the model's archive."""
-        self._similarity.indexer = saving.read_assets(dir)
+        self._similarity.take(saving.read_assets(dir))
 
     def save_own_variables(self, store: Any) -> None:
         """Keras' hook: the states of random layers go with the weights."""

@@ -25,7 +25,8 @@ class IndexSettings:
 
     distance: Distance
     search: str | Search = "nmslib"
-    kv_store: str | Store = "memory"
+    # A configuration is opened only with the index: a store may be a file, a server.
+    kv_store: str | dict[str, Any] | Store = "memory"
     evaluator: str = "memory"
     embedding_output: int | str | None = None
     stat_buffer_size: int = 1000
@@ -36,7 +37,7 @@ class IndexSettings:
             embedding_size,
             distance=self.distance,
             search=self.search,
-            kv_store=self.kv_store,
+            kv_store=stores.get(self.kv_store),
             evaluator=self.evaluator,
             embedding_output=self.embedding_output,
             stat_buffer_size=self.stat_buffer_size,
@@ -55,8 +56,7 @@ class IndexSettings:
                 f"The index measures by {self.distance.name!r} and its search by "
                 f"{self.search.distance.name!r}. Give both the same distance."
             )
-        if not isinstance(self.kv_store, Store):
-            # Made only with the index: a store may be a file, or a server.
+        if isinstance(self.kv_store, str):
             stores.class_of(self.kv_store)
         if self.evaluator != "memory":
             raise ValueError(
@@ -71,11 +71,18 @@ class IndexSettings:
         return {
             "distance": distances.serialize(self.distance),
             "search": given if isinstance(given, str) else search.serialize(given),
-            "kv_store": kept if isinstance(kept, str) else stores.serialize(kept),
+            "kv_store": stores.serialize(kept) if isinstance(kept, Store) else kept,
             "evaluator": self.evaluator,
             "embedding_output": self.embedding_output,
             "stat_buffer_size": self.stat_buffer_size,
         }
+
+    def held_items(self) -> int:
+        """The width of the items that a given store holds already; 0 without any."""
+        if not isinstance(self.kv_store, Store):
+            return 0
+        vectors = self.kv_store.snapshot().vectors
+        return vectors.dim if vectors.n_alive else 0
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -84,7 +91,7 @@ class IndexSettings:
         return cls(
             distance=distances.get(config["distance"]),
             search=given if isinstance(given, str) else search.deserialize(given),
-            kv_store=kept if isinstance(kept, str) else stores.deserialize(kept),
+            kv_store=kept,
             evaluator=config["evaluator"],
             embedding_output=config["embedding_output"],
             stat_buffer_size=config["stat_buffer_size"],

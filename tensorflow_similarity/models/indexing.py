@@ -72,7 +72,7 @@ class IndexingMixin:
         names = output_names(self)
         if loss is not None:
             declared_distance(distance, loss, number, names)
-        self._similarity.settings = IndexSettings(
+        settings = IndexSettings(
             distance=distances.get(distance),
             search=search,
             kv_store=kv_store,
@@ -81,6 +81,7 @@ class IndexingMixin:
             stat_buffer_size=stat_buffer_size,
         ).checked()
         self._similarity.indexer = None
+        self._similarity.use(settings)
 
     def index(
         self,
@@ -328,8 +329,8 @@ class IndexingMixin:
         state = self._similarity
         if state.indexer is None:
             settings = state.settings or IndexSettings(distances.get("cosine"))
-            state.indexer = settings.make_index(embedding_size)
-        return state.indexer
+            state.take(settings.make_index(embedding_size))
+        return state.existing_index()
 
     def _version(self) -> tuple[int, int]:
         """Changes whenever the weights may have; cheap enough for each lookup."""

@@ -1,6 +1,6 @@
 """What a model remembers beside what Keras does."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tensorflow_similarity.indexer import Indexer
@@ -24,6 +24,20 @@ class SimilarityState:
     checked_version: Any = None
     # Whether it was said that the weights are not those of the index.
     warned: bool = False
+
+    def use(self, settings: IndexSettings) -> None:
+        """New settings; a store that holds items already is an index at once."""
+        self.settings = settings
+        dim = settings.held_items()
+        if dim and self.indexer is None:
+            self.indexer = settings.make_index(dim)
+
+    def take(self, indexer: Indexer | None) -> None:
+        """Another index, whose store later ones go on with where it stays open."""
+        self.indexer = indexer
+        if indexer is None or self.settings is None or not indexer.store.persistent:
+            return
+        self.settings = replace(self.settings, kv_store=indexer.store)
 
     def existing_index(self) -> Indexer:
         """The index; RuntimeError without one."""

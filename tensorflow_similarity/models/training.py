@@ -103,7 +103,7 @@ class TrainingMixin:
         if grad_cache_chunk is not None:
             self._similarity.grad_cache = GradCache(grad_cache_chunk)
         self._similarity.notes = NoteCheck(trained)
-        self._similarity.settings = settings
+        self._similarity.use(settings)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Keras' configuration with the settings of the index."""

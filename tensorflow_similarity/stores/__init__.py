@@ -52,7 +52,13 @@ def get(identifier: str | dict[str, Any] | Store, **kwargs: Any) -> Store:
         return identifier
     if isinstance(identifier, dict):
         return deserialize(identifier)
-    return class_of(identifier)(**kwargs)
+    kind = class_of(identifier)
+    if kind is SQLiteStore and "path" not in kwargs:
+        raise ValueError(
+            "'sqlite' does not say where the items are to be. Give the store itself: "
+            "`kv_store=SQLiteStore(path)`."
+        )
+    return kind(**kwargs)
 
 
 def class_of(name: str) -> type[Store]:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ class StoreSnapshot:
     def ids(self) -> np.ndarray:
         """What the user knows the items by: own ids, else keys; (vectors.size,)."""
         return self.keys if self.own_ids is None else self.own_ids.values
+
+    @cached_property
+    def label_numbers(self) -> np.ndarray:
+        """Labels that are strings as numbers, equal for equal ones; -1 for None."""
+        numbers: dict[Any, int] = {None: -1}
+        codes = [numbers.setdefault(v, len(numbers) - 1) for v in self.labels.tolist()]
+        return np.array(codes, np.int64)
 
     # What there is.
 

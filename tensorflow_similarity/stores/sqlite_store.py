@@ -169,7 +169,7 @@ class SQLiteStore(Store):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "path": self.path,
+            "path": str(Path(self.path).resolve()),
             "read_only": self.read_only,
             "durable": self.durable,
         }
@@ -218,7 +218,7 @@ class CachedStore(SQLiteStore):
     def get_config(self) -> dict[str, Any]:
         return {
             "shard_size": self.shard_size,
-            "path": self.path,
+            "path": str(Path(self.path).resolve()),
             "num_items": self.num_items,
             "name": self.name,
             "verbose": self.verbose,

@@ -102,8 +102,18 @@ class Store:
 
         Keys that were given meanwhile are not given again.
         """
-        next_key = self._snapshot.next_key
-        self._commit(Loaded(replace(before, next_key=next_key)))
+        now, n_before = self._snapshot, before.vectors.size
+        if now.lineage == before.lineage and now.vectors.size >= n_before:
+            gone = now.vectors.masked(np.arange(now.vectors.size) < n_before)
+            dead = np.zeros(n_before, bool)
+            before_dead = dead if before.vectors.dead is None else before.vectors.dead
+            now_dead = dead if gone.dead is None else gone.dead[:n_before]
+            if np.array_equal(before_dead, now_dead):  # nothing but additions
+                added = now.vectors.alive_rows(n_before)
+                if len(added):
+                    self._commit(Removed(added))
+                return
+        self._commit(Loaded(replace(before, next_key=now.next_key)))
 
     def replace_embeddings(self, embeddings: np.ndarray) -> None:
         """New embeddings, checked, for all items that are there, in their order."""
@@ -190,9 +200,14 @@ class Store:
         """
         checked = doors.as_labels(labels, n)
         snapshot = self.snapshot()
-        stay = snapshot.vectors.n_alive - (0 if replaced is None else len(replaced))
+        leave = np.empty(0, np.int64) if replaced is None else np.unique(replaced)
+        stay = snapshot.vectors.n_alive - len(leave)
         present = _label_kind(snapshot.labels) if stay else None
         kinds = {present, _label_kind(checked)} - {None}
+        if len(kinds) > 1:  # seldom, so that it may cost to look at each item
+            rows = np.setdiff1d(snapshot.vectors.alive_rows(), leave)
+            present = _label_kind(snapshot.labels[rows])
+            kinds = {present, _label_kind(checked)} - {None}
         if len(kinds) > 1:
             raise TypeError(
                 "`labels` must be of one kind in one index. It holds labels that are "
@@ -210,6 +225,8 @@ class Store:
                     f"The items of this index have `ids` that are {present.kind}. "
                     "Give each new item one, too."
                 )
+            return None
+        if not n:
             return None
         checked = as_own_ids(ids, n)
         if present is None and snapshot.vectors.n_alive and n:
@@ -304,7 +321,7 @@ class Store:
         self._commit(Loaded(replace(read, next_key=max(present, read.next_key))))
 
     def to_data_frame(self, num_records: int = 0) -> Any:
-        """A pandas data frame: embeddings, labels, data; the keys are its index.
+        """A pandas data frame: embeddings, labels, data, metadata; ids are its index.
 
         Args:
             num_records: only the first so many. Defaults to 0: all.
@@ -318,6 +335,7 @@ class Store:
             "labels": plain_labels(snapshot.labels[rows]),
             "data": snapshot.items.take(rows.tolist()),
         }
+        columns.update(snapshot.metadata.plain(rows))
         # As objects: pandas would make None a NaN, and integers beside it floats.
         frame = pandas.DataFrame(
             {
@@ -325,7 +343,7 @@ class Store:
                 for name, values in columns.items()
             }
         )
-        return frame.set_index(snapshot.keys[rows])
+        return frame.set_index(snapshot.ids[rows])
 
     def get_config(self) -> dict[str, Any]:
         """What makes the same store again, without its items."""

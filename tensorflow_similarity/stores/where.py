@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity._core.id_index import as_asked_ids
+from tensorflow_similarity._core.id_index import as_asked_ids, kind_of
 from tensorflow_similarity._core.table import MetadataColumn
 from tensorflow_similarity.stores.snapshot import StoreSnapshot
 from tensorflow_similarity.types import NO_LABEL
@@ -62,6 +62,7 @@ def _one(snapshot: StoreSnapshot, name: Any, condition: Any) -> np.ndarray:
     column = _column(snapshot, name)
     if not isinstance(condition, Mapping):
         many = isinstance(condition, list | tuple | set | frozenset | np.ndarray)
+        many = many and not (isinstance(condition, np.ndarray) and not condition.ndim)
         condition = {"in" if many else "==": condition}
     mask = np.ones(snapshot.vectors.size, bool)
     for operator, value in condition.items():
@@ -90,6 +91,11 @@ class _Labels:
         self.kind = "texts" if labels.dtype == object else "integers"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no item has a label."""
+        return self.kind == "integers" and bool(self.missing.all())
+
+    @property
     def missing(self) -> np.ndarray:
         none = None if self.kind == "texts" else NO_LABEL
         return np.asarray(self.values == none)
@@ -107,17 +113,18 @@ def _compared(
         opposite = "==" if operator == "!=" else "in"
         return ~_compared(name, column, opposite, value)
     if operator == "in":
-        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        many = hasattr(value, "__iter__") and np.ndim(value) != 0
+        if isinstance(value, str | bytes) or not (many or isinstance(value, set)):
             raise TypeError(
                 f"'in' for {name!r} in `where` needs a list. Received: {value!r}."
             )
-        masks = [_compared(name, column, "==", one) for one in value]
-        none = np.zeros(len(column.values), bool)
-        return np.logical_or.reduce(masks) if masks else none
+        return _one_of(name, column, list(value))
     if value is None:
         if operator != "==":
             raise TypeError(f"{name!r} cannot be compared with None by {operator!r}.")
         return column.missing
+    if isinstance(column, _Labels) and column.is_empty:
+        return np.zeros(len(column.values), bool)  # there is no label to compare
     value = _value_for(name, column.kind, value)
     compare = _COMPARISONS[operator]
     if isinstance(column, MetadataColumn) and column.kind == "strings":
@@ -125,11 +132,35 @@ def _compared(
     if column.kind == "texts" and operator != "==":
         known = [text is not None and compare(text, value) for text in column.values]
         return np.array(known, bool)
-    mask = np.asarray(compare(column.values, value), bool)
-    # NaN compares false; what stands for a missing number may be "less" than all.
-    if column.kind in ("integers", "booleans") and operator in ("<", "<="):
-        mask &= ~column.missing
-    return mask
+    try:
+        mask = np.asarray(compare(column.values, value), bool)
+    except OverflowError:
+        raise TypeError(
+            f"{name!r} in `where` is compared with {value!r}, which is beyond 64 bits."
+        ) from None
+    # NaN compares false; what stands for a missing integer is a number, too.
+    return mask if column.kind in ("floats", "texts") else mask & ~column.missing
+
+
+def _one_of(
+    name: str, column: "MetadataColumn | _Labels", values: list[Any]
+) -> np.ndarray:
+    """The rows whose value is among these, in one pass."""
+    given = [value for value in values if value is not None]
+    mask = np.zeros(len(column.values), bool)
+    if len(given) < len(values):
+        mask |= column.missing
+    if not given or (isinstance(column, _Labels) and column.is_empty):
+        return mask
+    given = [_value_for(name, column.kind, value) for value in given]
+    if isinstance(column, MetadataColumn) and column.kind == "strings":
+        numbers = column.vocabulary.numbers
+        given = [numbers[text] for text in given if text in numbers]
+    if column.kind == "texts":
+        wanted = set(given)
+        return mask | np.array([text in wanted for text in column.values], bool)
+    among = np.isin(column.values, np.array(given) if given else np.empty(0, np.int64))
+    return mask | (among & ~column.missing)
 
 
 def _among_texts(
@@ -148,7 +179,7 @@ def _among_texts(
 
 def _value_for(name: str, kind: str, value: Any) -> Any:
     """The value as the column's arrays hold it."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or getattr(value, "shape", None) == ():
         value = value.item()
     fits = {
         "integers": isinstance(value, int | float) and not isinstance(value, bool),
@@ -169,7 +200,13 @@ def _value_for(name: str, kind: str, value: Any) -> Any:
 def _ids(snapshot: StoreSnapshot, ids: Any) -> np.ndarray:
     if isinstance(ids, Mapping):
         raise TypeError("'id' in `where` must be an id or a list of ids.")
-    rows = snapshot.rows_of_ids(as_asked_ids(ids))
+    asked = as_asked_ids(ids)
+    if len(asked) and kind_of(asked) != kind_of(snapshot.ids):
+        raise TypeError(
+            f"The ids of this index are {kind_of(snapshot.ids)}; `where` asks for "
+            f"{kind_of(asked)}."
+        )
+    rows = snapshot.rows_of_ids(asked)
     mask = np.zeros(snapshot.vectors.size, bool)
     mask[rows[rows >= 0]] = True
     return mask

@@ -61,11 +61,11 @@ def test_a_million_cost_twenty_bytes_each():
     [
         ([1, 2, 1], ValueError, r"distinct in one call.*: \[1\]"),
         (["a", "b", "a"], ValueError, r"distinct in one call.*'a'"),
-        ([1, "a", 2], TypeError, "types"),
+        ([1, "a", 2], TypeError, "all of one type"),
         ([1, None, 2], TypeError, "an id for each item. Received None at 1"),
         (["a", None, "b"], TypeError, "an id for each item. Received None at 1"),
-        ([0.5, 1, 2], TypeError, "integers of 64 bits, strings"),
-        ([1, 2], ValueError, r"\(3,\).*\(2,\)"),
+        ([0.5, 1, 2], TypeError, "integers of 64 bits or strings"),
+        ([1, 2], ValueError, r"each of the 3 items, shape \(3,\).*: \[1, 2\]"),
     ],
     ids=str,
 )

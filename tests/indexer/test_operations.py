@@ -412,3 +412,144 @@ def test_another_programs_changes_are_taken_over():
     assert len(indexer) == 33
     found = indexer.batch_lookup(np.concatenate([rows(40)[10:], rows(3, seed=8)]), k=1)
     assert found.ids.ravel().tolist() == list(range(10, 43))
+
+
+def test_ids_are_asked_for_as_they_were_given():
+    indexer = Indexer(4)
+    indexer.batch_add(rows(4), ids=["a", "a\0", "1", ""])
+    assert indexer.get("a\0").id == "a\0" and indexer.remove(["a\0"]) == 1
+    assert "a" in indexer and "a\0" not in indexer
+    with pytest.raises(TypeError, match="all of one type"):
+        indexer.remove([1, "a"])
+    assert indexer.remove({"1", ""}) == 2 and len(indexer) == 1
+    with pytest.raises(TypeError, match="`ids` must be integers of 64 bits or strings"):
+        indexer.batch_add(rows(2), ids=[1, "b"])
+    with pytest.raises(ValueError, match=r"`ids` must hold one id for each of the 2"):
+        indexer.batch_add(rows(2), ids=["b"])
+    assert len(indexer.batch_add(rows(0), ids=[])) == 0
+    for wrong in (np.array([True, False]), np.array([1.0, 2.0])):
+        with pytest.raises(TypeError, match="`ids` must be integers or strings"):
+            Indexer(4).batch_add(rows(2), ids=wrong)
+
+
+def test_a_repeated_id_does_not_change_the_kind_of_labels():
+    indexer = filled(2)
+    with pytest.raises(TypeError, match="of one kind"):
+        indexer.relabel(["0", "0"], ["a", "b"])
+    assert [item.label for item in indexer] == [0, 1]
+    indexer.remove(["0", "1"])
+    indexer.batch_add(rows(1), ["cat"], ids=["0"])
+    assert indexer.get("0").label == "cat"
+
+
+def test_labels_of_removed_items_bind_no_more():
+    indexer = Indexer(4)
+    indexer.batch_add(rows(2), [1, None])
+    indexer.remove([0])
+    indexer.batch_add(rows(1), ["cat"])
+    assert [item.label for item in indexer] == [None, "cat"]
+
+
+def test_without_a_structure_the_items_are_there(monkeypatch, caplog):
+    indexer = filled(30)
+    fails = lambda *_: (_ for _ in ()).throw(OSError(28, "no space"))  # noqa: E731
+    monkeypatch.setattr(indexer.search, "_build", fails)
+    monkeypatch.setattr(indexer.search, "_wants_structure", lambda n: True)
+    indexer.batch_add(rows(1) + 50, ids=["new"])
+    assert "no structure could be built" in caplog.text and len(indexer) == 31
+    assert indexer.single_lookup(rows(1) + 50, k=1)[0].id == "new"
+    with pytest.raises(OSError, match="no space"):
+        indexer.build()
+
+
+def test_groups_are_told_a_lot_at_a_time(monkeypatch):
+    from tensorflow_similarity.indexer import nearest
+
+    monkeypatch.setattr(nearest, "_ANSWERS_AT_A_TIME", 100)
+    indexer = filled()
+    indexer.relabel([str(i) for i in range(60)], [f"c{i % 3}" for i in range(60)])
+    found = indexer.batch_lookup(rows(20, seed=4), k=10**9, group_by="label")
+    assert found.ids.shape == (20, 3)
+    assert all({one.label for one in row} == {"c0", "c1", "c2"} for row in found)
+
+
+def test_a_frame_has_ids_and_metadata():
+    frame = filled(5).to_data_frame()
+    assert frame.index.tolist() == list("01234")
+    assert frame["price"].tolist() == [0, 1, 2, 3, 4]
+    assert frame["colour"].tolist()[:2] == ["red", "green"]
+
+
+def test_an_index_moved_aside_by_a_killed_program_is_found(tmp_path):
+    import os
+
+    filled(5).save(tmp_path / "a")
+    os.replace(tmp_path / "a", tmp_path / ".a.12345678.old")
+    assert len(Indexer.load(tmp_path / "a")) == 5
+    os.replace(tmp_path / "a", tmp_path / ".a.12345678.old")
+    filled(6).save(tmp_path / "a")
+    assert len(Indexer.load(tmp_path / "a")) == 6
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+class TestStoresOnDisk:
+    """An index whose store stays where it is."""
+
+    def test_a_store_that_is_not_there_is_said(self, tmp_path, monkeypatch):
+        from tensorflow_similarity.stores import SQLiteStore
+
+        monkeypatch.chdir(tmp_path)
+        with SQLiteStore("db") as store:
+            indexer = Indexer(4, kv_store=store)
+            indexer.batch_add(rows(5))
+            indexer.save("idx")
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        loaded = Indexer.load("../idx")
+        assert len(loaded) == 5
+        loaded.store.close()
+        (tmp_path / "db").rename(tmp_path / "moved")
+        with pytest.raises(FileNotFoundError, match="5 items in the store at .*db"):
+            Indexer.load("../idx")
+        assert not (tmp_path / "db").exists()
+
+    def test_a_structure_of_other_rows_is_not_used(self, tmp_path):
+        import shutil
+
+        from tensorflow_similarity.stores import SQLiteStore
+
+        def added(seed):
+            with SQLiteStore(tmp_path / "db") as store:
+                indexer = Indexer(4, "euclidean", kv_store=store)
+                indexer.batch_add(rows(300, seed=seed))
+                indexer.build(force=True)
+                if seed == 1:
+                    indexer.save(tmp_path / "idx")
+
+        with SQLiteStore(tmp_path / "db") as store:
+            Indexer(4, "euclidean", kv_store=store).batch_add(rows(5))
+        shutil.copytree(tmp_path / "db", tmp_path / "copy")
+        added(1)
+        shutil.rmtree(tmp_path / "db")
+        shutil.copytree(tmp_path / "copy", tmp_path / "db")
+        added(2)
+        loaded = Indexer.load(tmp_path / "idx")
+        found = loaded.batch_lookup(rows(300, seed=2), k=1)
+        assert found.ids.ravel().tolist() == list(range(5, 305))
+        loaded.store.close()
+
+    def test_what_fails_half_way_is_taken_back_without_writing_all(self, tmp_path):
+        from tensorflow_similarity.stores import SQLiteStore
+        from tensorflow_similarity.stores.changes import Loaded
+
+        with SQLiteStore(tmp_path / "db") as store:
+            indexer = Indexer(4, kv_store=store)
+            indexer.batch_add(rows(50), ids=range(50))
+            record, seen = store._record, []
+            store._record = lambda c, after: seen.append(type(c)) or record(c, after)
+            with pytest.raises(RuntimeError), indexer._all_or_nothing():
+                indexer.batch_add(rows(20, seed=2), ids=range(100, 120))
+                raise RuntimeError
+            assert len(indexer) == 50 and Loaded not in seen
+        with SQLiteStore(tmp_path / "db", read_only=True) as store:
+            assert len(store) == 50

@@ -95,3 +95,33 @@ def test_ids_and_filters_come_back_with_the_model(shop, data, tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras")
     found = again.single_lookup(data[0][7], k=2, where={"price": [7, 8]})
     assert [one.id for one in found] == ["p7", "p8"]
+
+
+def test_a_model_with_a_store_on_disk_is_saved_and_loaded(model, data, tmp_path):
+    import keras
+
+    from tensorflow_similarity.stores import SQLiteStore
+
+    x, y = data
+    with SQLiteStore(tmp_path / "db") as store:
+        model.compile("adam", loss=model.loss, kv_store=store)
+        model.index(x, y, verbose=0)
+        model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.index_size() == 60 and again.single_lookup(x[7], k=1)[0].id == 7
+    again.reset_index()
+    again.index(x[:3], verbose=0)
+    assert again.index_size() == 3
+    again.indexer.store.close()
+
+
+def test_a_store_that_holds_items_is_an_index_at_once(model, data):
+    from tensorflow_similarity.stores import MemoryStore
+
+    store = MemoryStore()
+    store.batch_add(np.eye(8), range(8))
+    model.create_index(kv_store=store)
+    assert model.index_size() == 8 and len(model.lookup(data[0][:2], verbose=0)) == 2
+    with pytest.raises(ValueError, match="does not say where the items are to be"):
+        model.create_index(kv_store="sqlite")
+        model.index(data[0], verbose=0)

@@ -137,6 +137,20 @@ def test_labels_may_be_integers():
         assert rows_where(snapshot, where).tolist() == [meets(r, where) for r in rows]
 
 
+def test_a_row_without_a_value_meets_no_comparison():
+    store = MemoryStore()
+    store.batch_add(np.ones((2, 2)), metadata={"p": [1, None]})
+    for condition in ({">": float("-inf")}, {">=": -(2**63)}, {"<": 9}, {"==": 1}, [1]):
+        assert rows_where(store.snapshot(), {"p": condition}).tolist() == [True, False]
+    assert rows_where(store.snapshot(), {"p": [None, 5]}).tolist() == [False, True]
+    assert rows_where(store.snapshot(), {"label": "x"}).tolist() == [False, False]
+    assert rows_where(store.snapshot(), {"p": np.array(1)}).tolist() == [True, False]
+    assert rows_where(store.snapshot(), {"p": {1, 2}}).tolist() == [True, False]
+    assert rows_where(store.snapshot(), {"p": {"<": 10**400}}).tolist() == [True, False]
+    with pytest.raises(TypeError, match="ids of this index are integers"):
+        rows_where(store.snapshot(), {"id": "x"})
+
+
 @pytest.mark.parametrize(
     ("where", "error", "message"),
     [
