@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow  # `.ci/run` runs the program itself
 def test_digits_from_training_to_a_new_process(tmp_path):
     script = ROOT / "examples" / "hello_world.py"
     options = ["--out", tmp_path, "--epochs", "2", "--steps", "30"]

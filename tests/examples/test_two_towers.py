@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow  # `.ci/run` runs the program itself
 def test_texts_find_pictures_and_pictures_texts(tmp_path):
     script = ROOT / "examples" / "two_towers.py"
     options = ["--out", tmp_path, "--epochs", "2", "--steps", "100"]

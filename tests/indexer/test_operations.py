@@ -553,3 +553,37 @@ class TestStoresOnDisk:
             assert len(indexer) == 50 and Loaded not in seen
         with SQLiteStore(tmp_path / "db", read_only=True) as store:
             assert len(store) == 50
+
+
+@pytest.mark.parametrize(
+    ("n", "seed"), [(40, 1), pytest.param(500, 2, marks=pytest.mark.slow)]
+)
+def test_random_damage_is_an_error_or_harmless(n, seed, tmp_path):
+    """Flips and cuts anywhere: said, or the answers are those of before."""
+    indexer = filled(200, graph=True)
+    indexer.remove([str(i) for i in range(0, 40, 3)])
+    indexer.batch_add(rows(30, seed=5), ids=[f"t{i}" for i in range(30)])
+    indexer.save(tmp_path / "a")
+    queries = rows(20, seed=6)
+    before = indexer.batch_lookup(queries, k=10, exact=True)
+    everything = sorted(file for file in (tmp_path / "a").rglob("*") if file.is_file())
+    rng, refused = np.random.default_rng(seed), 0
+    for i in range(n):
+        file = everything[i % len(everything)]
+        raw = file.read_bytes()
+        at = int(rng.integers(len(raw)))
+        if rng.random() < 0.5:
+            file.write_bytes(raw[:at])
+        else:
+            bit = bytes([raw[at] ^ (1 << int(rng.integers(8)))])
+            file.write_bytes(raw[:at] + bit + raw[at + 1 :])
+        try:
+            loaded = Indexer.load(tmp_path / "a", mapped=bool(rng.random() < 0.5))
+            assert loaded.batch_lookup(queries, k=10, exact=True) == before
+        except (ValueError, FileNotFoundError):
+            refused += 1
+        file.write_bytes(raw)
+    assert refused > 0.9 * n
+    assert (
+        Indexer.load(tmp_path / "a").batch_lookup(queries, k=10, exact=True) == before
+    )

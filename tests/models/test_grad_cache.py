@@ -87,7 +87,16 @@ def gap(a, b, before):
     return max(np.abs(x - y).max() for x, y in steps) / largest
 
 
-@pytest.mark.parametrize("way", WAYS[BACKEND], ids=lambda way: next(iter(way), "graph"))
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=pytest.mark.slow)
+        if way is EAGER and BACKEND == "tensorflow"
+        else way
+        for way in WAYS[BACKEND]
+    ],
+    ids=lambda way: next(iter(way), "graph"),
+)
 @pytest.mark.parametrize("loss", LOSSES, ids=range(len(LOSSES)))
 def test_the_gradient_is_that_of_the_whole_batch(loss, way, batch):
     if way is not GRAPH and LOSSES.index(loss) % 3:

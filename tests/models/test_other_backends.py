@@ -80,7 +80,9 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.backend_smoke
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("tensorflow", marks=pytest.mark.slow), "jax", "torch"]
+)
 def test_a_file_written_on_tensorflow_answers_alike(written, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
@@ -98,7 +100,9 @@ def test_a_file_written_on_tensorflow_answers_alike(written, backend):
 
 
 @pytest.mark.backend_smoke
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)]
+)
 def test_a_file_written_on_another_backend_trains_on(backend, tmp_path):
     # Where it is installed, so are the others: in the checks of the other backends.
     if importlib.util.find_spec(backend) is None:

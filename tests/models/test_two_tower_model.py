@@ -422,7 +422,8 @@ def test_towers_with_some_common_layers_are_not_saved(pairs, tmp_path):
 
 
 # The optimizers that Keras 3.15 saves on torch train on torch only.
-READERS = ["tensorflow", "jax", "torch"] if BACKEND == "tensorflow" else [BACKEND]
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("jax", "torch")]
+READERS = [BACKEND, *OTHERS] if BACKEND == "tensorflow" else [BACKEND]
 
 ANSWER = """
 def answer_of(model, x):

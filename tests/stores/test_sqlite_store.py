@@ -629,7 +629,7 @@ def test_configuration_goes_through_keras_and_json(tmp_path):
 def test_a_path_holds_where_the_program_goes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = filled("here")
-    assert store.get_config()["path"] == "here"
+    assert store.get_config()["path"] == str(tmp_path.resolve() / "here")
     monkeypatch.chdir("/")
     store.remove([1])
     store.vacuum()
