@@ -492,67 +492,66 @@ def test_an_index_moved_aside_by_a_killed_program_is_found(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
-class TestStoresOnDisk:
-    """An index whose store stays where it is."""
+def test_a_store_that_is_not_there_is_said(tmp_path, monkeypatch):
+    from tensorflow_similarity.stores import SQLiteStore
 
-    def test_a_store_that_is_not_there_is_said(self, tmp_path, monkeypatch):
-        from tensorflow_similarity.stores import SQLiteStore
+    monkeypatch.chdir(tmp_path)
+    with SQLiteStore("db") as store:
+        indexer = Indexer(4, kv_store=store)
+        indexer.batch_add(rows(5))
+        indexer.save("idx")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    loaded = Indexer.load("../idx")
+    assert len(loaded) == 5
+    loaded.store.close()
+    (tmp_path / "db").rename(tmp_path / "moved")
+    with pytest.raises(FileNotFoundError, match="5 items in the store at .*db"):
+        Indexer.load("../idx")
+    assert not (tmp_path / "db").exists()
 
-        monkeypatch.chdir(tmp_path)
-        with SQLiteStore("db") as store:
-            indexer = Indexer(4, kv_store=store)
-            indexer.batch_add(rows(5))
-            indexer.save("idx")
-        (tmp_path / "elsewhere").mkdir()
-        monkeypatch.chdir(tmp_path / "elsewhere")
-        loaded = Indexer.load("../idx")
-        assert len(loaded) == 5
-        loaded.store.close()
-        (tmp_path / "db").rename(tmp_path / "moved")
-        with pytest.raises(FileNotFoundError, match="5 items in the store at .*db"):
-            Indexer.load("../idx")
-        assert not (tmp_path / "db").exists()
 
-    def test_a_structure_of_other_rows_is_not_used(self, tmp_path):
-        import shutil
+def test_a_structure_of_other_rows_is_not_used(tmp_path):
+    import shutil
 
-        from tensorflow_similarity.stores import SQLiteStore
+    from tensorflow_similarity.stores import SQLiteStore
 
-        def added(seed):
-            with SQLiteStore(tmp_path / "db") as store:
-                indexer = Indexer(4, "euclidean", kv_store=store)
-                indexer.batch_add(rows(300, seed=seed))
-                indexer.build(force=True)
-                if seed == 1:
-                    indexer.save(tmp_path / "idx")
-
+    def added(seed):
         with SQLiteStore(tmp_path / "db") as store:
-            Indexer(4, "euclidean", kv_store=store).batch_add(rows(5))
-        shutil.copytree(tmp_path / "db", tmp_path / "copy")
-        added(1)
-        shutil.rmtree(tmp_path / "db")
-        shutil.copytree(tmp_path / "copy", tmp_path / "db")
-        added(2)
-        loaded = Indexer.load(tmp_path / "idx")
-        found = loaded.batch_lookup(rows(300, seed=2), k=1)
-        assert found.ids.ravel().tolist() == list(range(5, 305))
-        loaded.store.close()
+            indexer = Indexer(4, "euclidean", kv_store=store)
+            indexer.batch_add(rows(300, seed=seed))
+            indexer.build(force=True)
+            if seed == 1:
+                indexer.save(tmp_path / "idx")
 
-    def test_what_fails_half_way_is_taken_back_without_writing_all(self, tmp_path):
-        from tensorflow_similarity.stores import SQLiteStore
-        from tensorflow_similarity.stores.changes import Loaded
+    with SQLiteStore(tmp_path / "db") as store:
+        Indexer(4, "euclidean", kv_store=store).batch_add(rows(5))
+    shutil.copytree(tmp_path / "db", tmp_path / "copy")
+    added(1)
+    shutil.rmtree(tmp_path / "db")
+    shutil.copytree(tmp_path / "copy", tmp_path / "db")
+    added(2)
+    loaded = Indexer.load(tmp_path / "idx")
+    found = loaded.batch_lookup(rows(300, seed=2), k=1)
+    assert found.ids.ravel().tolist() == list(range(5, 305))
+    loaded.store.close()
 
-        with SQLiteStore(tmp_path / "db") as store:
-            indexer = Indexer(4, kv_store=store)
-            indexer.batch_add(rows(50), ids=range(50))
-            record, seen = store._record, []
-            store._record = lambda c, after: seen.append(type(c)) or record(c, after)
-            with pytest.raises(RuntimeError), indexer._all_or_nothing():
-                indexer.batch_add(rows(20, seed=2), ids=range(100, 120))
-                raise RuntimeError
-            assert len(indexer) == 50 and Loaded not in seen
-        with SQLiteStore(tmp_path / "db", read_only=True) as store:
-            assert len(store) == 50
+
+def test_what_fails_half_way_is_taken_back_without_writing_all(tmp_path):
+    from tensorflow_similarity.stores import SQLiteStore
+    from tensorflow_similarity.stores.changes import Loaded
+
+    with SQLiteStore(tmp_path / "db") as store:
+        indexer = Indexer(4, kv_store=store)
+        indexer.batch_add(rows(50), ids=range(50))
+        record, seen = store._record, []
+        store._record = lambda c, after: seen.append(type(c)) or record(c, after)
+        with pytest.raises(RuntimeError), indexer._all_or_nothing():
+            indexer.batch_add(rows(20, seed=2), ids=range(100, 120))
+            raise RuntimeError
+        assert len(indexer) == 50 and Loaded not in seen
+    with SQLiteStore(tmp_path / "db", read_only=True) as store:
+        assert len(store) == 50
 
 
 @pytest.mark.parametrize(
