@@ -2,7 +2,10 @@
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import repeat
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -21,7 +24,7 @@ NO_LABEL = int(np.iinfo(np.int64).min)
 """Stands in integer label arrays where an item has no label."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Lookup:
     """One neighbour of one query.
 
@@ -49,7 +52,8 @@ class Lookup:
     __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        if other.__class__ is not self.__class__ or not isinstance(other, Lookup):
+        kinds = {type(self), type(other)}
+        if not isinstance(other, Lookup) or len(kinds - {_Neighbour}) > 1:
             return NotImplemented
         return (
             self.rank == other.rank
@@ -95,30 +99,29 @@ class Details:
 
 
 def ranked(
-    ids: np.ndarray,
-    distances: np.ndarray,
-    labels: np.ndarray,
-    details: Details,
-    ranks: Sequence[int] | None = None,
+    ids: np.ndarray, distances: np.ndarray, labels: np.ndarray, details: Details
 ) -> list[Lookup]:
-    """Neighbours as objects, from what is known of each, (n,).
+    """The neighbours of one query as objects, from what is known of each, (n,)."""
+    return list(
+        map(
+            Lookup,
+            range(1, len(ids) + 1),
+            distances.tolist(),
+            _plain(labels),
+            details.embeddings,
+            details.data,
+            ids.tolist(),
+            details.metadata,
+        )
+    )
 
-    Args:
-        ranks: theirs. Defaults to None: 1 to n, those of one query.
-    """
+
+def _plain(labels: np.ndarray) -> list[Any]:
+    """Labels as Python's own, None where there is none."""
     plain = labels.tolist()
     if NO_LABEL in plain:
         plain = [None if label == NO_LABEL else label for label in plain]
-    columns = (
-        range(1, len(plain) + 1) if ranks is None else ranks,
-        distances.tolist(),
-        plain,
-        details.embeddings,
-        details.data,
-        ids.tolist(),
-        details.metadata,
-    )
-    return list(map(Lookup, *columns))
+    return plain
 
 
 class Records(Protocol):
@@ -127,6 +130,69 @@ class Records(Protocol):
     def fetch(self, ids: np.ndarray) -> Details:
         """Embeddings, user data and metadata of the items with these ids."""
         ...
+
+
+class _Source:
+    """Details of neighbours made objects together: fetched for all of them at once.
+
+    Args:
+        records: where they come from; None where nothing further is known.
+        ids: of the neighbours.
+    """
+
+    def __init__(self, records: Records | None, ids: np.ndarray):
+        self._records = records
+        self._ids = ids
+
+    @cached_property
+    def details(self) -> Details:
+        if self._records is None:
+            nothing = [None] * len(self._ids)
+            return Details(nothing, nothing, nothing)
+        return self._records.fetch(self._ids)
+
+
+class _Neighbour(Lookup):
+    """A `Lookup` that fetches embedding, user data and metadata when they are asked.
+
+    Most who go through many neighbours look at labels and distances only, and objects
+    with three fields less to fill take half the time.
+    """
+
+    __slots__ = ("_place", "_source")
+
+    def __init__(
+        self,
+        rank: int,
+        distance: float,
+        label: int | str | None,
+        id: int | str | None,
+        source: _Source,
+        place: int,
+    ):
+        self.rank = rank
+        self.distance = distance
+        self.label = label
+        self.id = id
+        self._source = source
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks here only for what has not been set.
+        if name not in ("embedding", "data", "metadata"):
+            raise AttributeError(f"A `Lookup` has no attribute {name!r}.")
+        details, i = self._source.details, self._place
+        self.embedding = details.embeddings[i]
+        self.data = details.data[i]
+        self.metadata = details.metadata[i]
+        return getattr(self, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, or what goes to another process, is plain: no index goes with it.
+        return Lookup, tuple(getattr(self, field.name) for field in fields(Lookup))
+
+    def __repr__(self) -> str:
+        return repr(copy(self))
 
 
 class Lookups(Sequence[list[Lookup]]):
@@ -203,13 +269,17 @@ class Lookups(Sequence[list[Lookup]]):
         """The neighbours of queries [start, end) as objects."""
         found = self.found[start:end]
         ids = self.ids[start:end][found]
-        nothing = [None] * len(ids)
-        details = Details(nothing, nothing, nothing)
-        if self._records is not None and len(ids):
-            details = self._records.fetch(ids)
-        labels, distances = self.labels[start:end], self.distances[start:end]
-        ranks = found.cumsum(axis=1)[found].tolist()
-        made = ranked(ids, distances[found], labels[found], details, ranks)
+        made: list[Lookup] = list(
+            map(
+                _Neighbour,
+                found.cumsum(axis=1)[found].tolist(),
+                self.distances[start:end][found].tolist(),
+                _plain(self.labels[start:end][found]),
+                ids.tolist(),
+                repeat(_Source(self._records, ids)),
+                range(len(ids)),
+            )
+        )
         stops = found.sum(axis=1).cumsum().tolist()
         return [made[a:b] for a, b in zip([0, *stops], stops, strict=False)]
 

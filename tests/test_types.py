@@ -1,7 +1,9 @@
 """Lookups: equality, laziness, and reading as a list of lists."""
 
 import copy
+import dataclasses
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -157,6 +159,46 @@ def test_only_what_is_looked_at_is_fetched():
     assert part[0][1].data == "item 3"
     assert records.asked == [[7, 3]]
     assert part[1] == [] and records.asked == [[7, 3]]
+
+
+def test_going_through_labels_and_distances_fetches_nothing():
+    records = Records()
+    seen = [
+        [(one.rank, one.id, one.distance, one.label) for one in row]
+        for row in some(records)
+    ]
+    assert seen == [
+        [(1, 4, 0.0, 40), (2, 2, 1.0, 20), (3, 9, 2.0, 90)],
+        [(1, 7, 0.5, None), (2, 3, 1.0, 30)],
+        [],
+    ]
+    assert records.asked == []
+
+
+def test_neighbours_made_together_are_fetched_together_and_once():
+    records = Records()
+    first, second, _ = list(some(records))
+    texts = ["item 4", "item 2", "item 9"]
+    assert [one.data for one in first] == texts
+    assert second[1].embedding.tolist() == [3, 3] and second[1].metadata is None
+    assert second[1].embedding is second[1].embedding
+    assert records.asked == [[4, 2, 9, 7, 3]]
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))]
+)
+def test_a_copy_of_a_neighbour_is_whole_and_leaves_the_index_behind(copied):
+    neighbour = some(Records())[0][0]
+    there = Lookup(1, 0.0, 40, np.array([4, 4]), "item 4", 4)
+    assert copied(neighbour) == there and type(copied(neighbour)) is Lookup
+    assert dataclasses.asdict(neighbour)["data"] == "item 4"
+    assert repr(neighbour) == repr(there)
+
+
+def test_a_neighbour_has_no_other_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'lable'"):
+        _ = some(Records())[0][0].lable
 
 
 def test_strings_as_labels():

@@ -40,6 +40,8 @@ def write_vectors(vectors: Vectors, folder: NewFolder, at: str) -> None:
         tokens = [part.token for part in parts]
         named = f"{'-'.join(tokens)} {sum(heights)} {vectors.dim}"
         name = f"{hashlib.sha256(named.encode()).hexdigest()[:24]}.f32"
+        # `MappedBlock` compares each block with its checksum before it is used.
+        folder.self_checked.add(f"{at}/{name}")
         if not folder.keep(f"{at}/{name}"):
             with (folder.path / at / name).open("wb") as file:
                 for part, n in zip(parts, heights, strict=True):
