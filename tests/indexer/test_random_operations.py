@@ -4,13 +4,21 @@ Every search and store stands the same: what was added is found, what was remove
 not, filters are exact, and files bring it all back.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
 from tensorflow_similarity.indexer import Indexer
-from tensorflow_similarity.search import FaissSearch, LinearSearch, NMSLibSearch
-from tensorflow_similarity.stores import MemoryStore, SQLiteStore
+from tensorflow_similarity.search import (
+    FaissSearch,
+    LinearSearch,
+    NMSLibSearch,
+    ScaNNSearch,
+)
+from tensorflow_similarity.stores import MemoryStore, RedisStore, SQLiteStore
+from tests.redis_server import started
 
 DIM, K = 8, 10
 
@@ -31,6 +39,14 @@ class SmallLists(FaissSearch):
         return n_rows >= 40
 
 
+@keras.saving.register_keras_serializable(package="tests_random_operations")
+class SmallPartitions(ScaNNSearch):
+    """ScaNN from a hundred rows on."""
+
+    def _wants_structure(self, n_rows):
+        return n_rows >= 100
+
+
 class World:
     """The index, and what it should hold: id -> (row, label, shelf)."""
 
@@ -39,14 +55,12 @@ class World:
             "linear": lambda: LinearSearch("euclidean", DIM),
             "nmslib": lambda: SmallSegments("euclidean", DIM),
             "faiss": lambda: SmallLists("euclidean", DIM, algo="ivfflat"),
+            "scann": lambda: SmallPartitions("euclidean", DIM),
         }[search]
         self.exact = search == "linear"
         self.rng = np.random.default_rng(seed)
         self.folder = folder
-        kept = MemoryStore()
-        if store == "sqlite":
-            kept = SQLiteStore(folder.with_name("store"), durable=False)
-        self.indexer = Indexer(DIM, "euclidean", search=self.make(), kv_store=kept)
+        self.indexer = Indexer(DIM, "euclidean", search=self.make(), kv_store=store)
         self.items, self.removed, self.n_made = {}, set(), 0
         self.hits = self.asked = 0
 
@@ -167,18 +181,29 @@ class World:
         assert self.hits / self.asked >= 0.98
 
 
-SEARCHES = ["linear", "nmslib", "faiss"]
+@contextlib.contextmanager
+def made(store, folder):
+    """A new store of this kind; Redis with a server of its own."""
+    if store == "memory":
+        yield MemoryStore()
+    elif store == "sqlite":
+        yield SQLiteStore(folder / "store", durable=False)
+    else:
+        folder.joinpath("redis").mkdir()
+        with started(folder / "redis") as server:
+            yield RedisStore(url=f"unix://{server.socket}", prefix="random")
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize("search", ["linear", "nmslib", "faiss", "scann"])
 @pytest.mark.parametrize(
     ("n", "seed"), [(120, 1), pytest.param(10_000, 2, marks=pytest.mark.slow)]
 )
 def test_agrees_with_a_dictionary(search, store, n, seed, tmp_path):
-    if search == "faiss":
-        pytest.importorskip("faiss")
-    world = World(search, store, tmp_path / "index", seed)
-    world.run(n)
-    if store == "sqlite":
-        world.indexer.store.close()
+    if search in ("faiss", "scann"):
+        pytest.importorskip(search)
+    with made(store, tmp_path) as kept:
+        world = World(search, kept, tmp_path / "index", seed)
+        world.run(n)
+        if store != "memory":
+            world.indexer.store.close()
