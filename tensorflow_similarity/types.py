@@ -161,6 +161,11 @@ class Lookups(Sequence[list[Lookup]]):
         self.found = np.isfinite(distances) if found is None else found
         self._records = records
 
+    @property
+    def records(self) -> Records | None:
+        """Where embeddings and user data come from, for lookups made of these."""
+        return self._records
+
     def __len__(self) -> int:
         return len(self.ids)
 
