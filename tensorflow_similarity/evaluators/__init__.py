@@ -1,5 +1,13 @@
 """Judging embeddings: exact retrieval metrics over plain arrays."""
 
+from tensorflow_similarity.evaluators.class_confusion import (
+    ClassConfusion,
+    class_confusion,
+)
+from tensorflow_similarity.evaluators.hard_negatives import (
+    HardNegatives,
+    mine_hard_negatives,
+)
 from tensorflow_similarity.evaluators.post_processing_expansion import (
     augment_database,
     expand_queries,
@@ -12,10 +20,14 @@ from tensorflow_similarity.evaluators.post_processing_threshold import (
 from tensorflow_similarity.evaluators.retrieval import evaluate_retrieval
 
 __all__ = [
+    "ClassConfusion",
+    "HardNegatives",
     "adaptive_threshold",
     "augment_database",
+    "class_confusion",
     "evaluate_retrieval",
     "expand_queries",
+    "mine_hard_negatives",
     "rerank",
     "within_threshold",
 ]

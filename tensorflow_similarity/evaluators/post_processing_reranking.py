@@ -132,8 +132,10 @@ def rerank(
     ranks[~lookups.found] = np.inf
     order = np.argsort(ranks, axis=1, kind="stable")
     columns = (lookups.ids, ranks.astype(np.float32), lookups.labels, lookups.found)
-    ordered = [np.take_along_axis(column, order, 1) for column in columns]
-    return Lookups(*ordered, records=lookups.records)
+    names, found, classes, is_found = (
+        np.take_along_axis(column, order, 1) for column in columns
+    )
+    return Lookups(names, found, classes, is_found, lookups.records)
 
 
 def _others(
