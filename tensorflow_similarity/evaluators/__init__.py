@@ -1,5 +1,8 @@
 """Judging embeddings: exact retrieval metrics over plain arrays."""
 
+from tensorflow_similarity.evaluators.bootstrap import (
+    bootstrap_interval,
+)
 from tensorflow_similarity.evaluators.class_confusion import (
     ClassConfusion,
     class_confusion,
@@ -12,18 +15,23 @@ from tensorflow_similarity.evaluators.post_processing_expansion import (
     augment_database,
     expand_queries,
 )
-from tensorflow_similarity.evaluators.post_processing_reranking import rerank
+from tensorflow_similarity.evaluators.post_processing_reranking import (
+    rerank,
+)
 from tensorflow_similarity.evaluators.post_processing_threshold import (
     adaptive_threshold,
     within_threshold,
 )
-from tensorflow_similarity.evaluators.retrieval import evaluate_retrieval
+from tensorflow_similarity.evaluators.retrieval import (
+    evaluate_retrieval,
+)
 
 __all__ = [
     "ClassConfusion",
     "HardNegatives",
     "adaptive_threshold",
     "augment_database",
+    "bootstrap_interval",
     "class_confusion",
     "evaluate_retrieval",
     "expand_queries",

@@ -36,6 +36,10 @@ def reference(items, labels, queries=None, query_labels=None, *, distance, ks):
             near = right[:k]
             row[f"precision_at_{k}"] = sum(near) / len(near)
             row[f"recall_at_{k}"] = float(any(near))
+            best = sum(1 / np.log2(j + 2) for j in range(min(r, k)))
+            found = sum(1 / np.log2(j + 2) for j, hit in enumerate(near) if hit)
+            row[f"ndcg_at_{k}"] = found / best
+        row["mean_reciprocal_rank"] = 1 / (1 + right.index(True))
         row["r_precision"] = sum(right[:r]) / r
         row["mean_average_precision_at_r"] = (
             sum(sum(right[: j + 1]) / (j + 1) for j in range(r) if right[j]) / r
@@ -107,6 +111,7 @@ def test_worked_by_hand():
     #   a1 ranks b0 a0 a2 b1: R 2, right 0 1 1 0: P@1 0, RP 1/2, AP (1/2) / 2
     #   a2 ranks a1 b1 b0 a0: R 2, right 1 0 0 1: P@1 1, RP 1/2, AP 1 / 2
     #   b1 ranks a2 a1 b0 a0: R 1, right 0 0 1 0: P@1 0, RP 0,   AP 0
+    s = 1 / np.log2(3)  # what the second place counts
     found = evaluate_retrieval(
         [[0.0], [1.0], [3.0], [7.0], [12.0]],
         ["a", "b", "a", "a", "b"],
@@ -122,6 +127,9 @@ def test_worked_by_hand():
             "recall_at_3": 4 / 5,
             "r_precision": (1 / 2 + 1 / 2 + 1 / 2) / 5,
             "mean_average_precision_at_r": (1 / 4 + 1 / 4 + 1 / 2) / 5,
+            "ndcg_at_1": 1 / 5,
+            "ndcg_at_3": (2 * (s + 1 / 2) / (1 + s) + 1 / (1 + s) + 1 / 2) / 5,
+            "mean_reciprocal_rank": (1 / 2 + 1 / 4 + 1 / 2 + 1 + 1 / 3) / 5,
             "n_queries": 5,
             "n_lone_queries": 0,
         },
@@ -136,11 +144,11 @@ def test_block_size_does_not_matter():
 
 
 def test_blocks_by_memory_agree_with_one_block(monkeypatch):
-    from tensorflow_similarity.evaluators import retrieval
+    from tensorflow_similarity.evaluators import retrieval_blocks
 
     items, labels = clusters(3, 40, 5)
     whole = evaluate_retrieval(items, labels)
-    monkeypatch.setattr(retrieval, "_BLOCK_NEIGHBOURS", 50)
+    monkeypatch.setattr(retrieval_blocks, "_BLOCK_NEIGHBOURS", 50)
     assert_same(evaluate_retrieval(items, labels), whole)
 
 
