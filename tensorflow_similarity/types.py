@@ -262,9 +262,9 @@ class CalibrationResults:
     """Distances up to which a neighbour is taken for the same, and how they were found.
 
     Args:
-        cutpoints: by name, "optimal" among them: dicts of Python floats with "distance",
-            "value" (that of the metric it was chosen by), each metric by its name, and
-            "name".
+        cutpoints: by name, "optimal" among them: dicts of Python floats with
+            "distance", "value" (that of the metric it was chosen by), each metric by
+            its name, and "name".
         thresholds: float64 arrays of equal length: "distance", every distinct one,
             ascending; each metric there by its name; "value", the calibration metric.
         achieved: by name, what is known of a cutpoint or of a target that none reached:

@@ -1,12 +1,33 @@
 """A calibration as plain facts and arrays, for files, and back."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tensorflow_similarity._core import files
 from tensorflow_similarity.types import CalibrationResults, ProbabilityCurve
 
 FORMAT = 1
+_ARRAYS = "calibration.npz"
+
+
+def write(folder: files.NewFolder, results: CalibrationResults) -> None:
+    """Puts a calibration into a folder that is being written."""
+    folder.facts["calibration"], arrays = to_parts(results)
+    files.write_arrays(folder.path / _ARRAYS, arrays, compressed=list(arrays))
+
+
+def read(path: Path, facts: dict[str, Any]) -> CalibrationResults | None:
+    """The calibration in a folder with these facts; None if there is none.
+
+    Raises:
+        ValueError: if a newer version wrote it.
+    """
+    found = facts.get("calibration")
+    if found is None:
+        return None
+    return from_parts(found, files.read_arrays(path / _ARRAYS))
 
 
 def to_parts(

@@ -16,7 +16,8 @@ def as_rows(lookup_labels: Any, lookup_distances: Any) -> tuple[np.ndarray, np.n
         distances: float64, inf where there is no neighbour.
 
     Raises:
-        ValueError: for other shapes, unequal ones, distances that are NaN or no numbers.
+        ValueError: for other shapes, unequal ones, distances that are NaN or no
+            numbers.
         TypeError: for labels that are neither integers nor strings.
     """
     given = doors.as_array(lookup_labels)
@@ -24,20 +25,20 @@ def as_rows(lookup_labels: Any, lookup_distances: Any) -> tuple[np.ndarray, np.n
         distances = doors.as_array(lookup_distances).astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(
-            "`lookup_distances` must be numbers, shape (n_queries, k). Received rows of "
-            "unequal length, or something that is not a number."
+            "`lookup_distances` must be numbers, shape (n_queries, k). Received rows "
+            "of unequal length, or something that is not a number."
         ) from None
     if given.ndim != 2 or given.shape != distances.shape or not given.shape[1]:
         raise ValueError(
-            "`lookup_labels` and `lookup_distances` must both have shape (n_queries, k) "
-            f"with k of at least 1. Received: lookup_labels of shape {given.shape}, "
+            "`lookup_labels` and `lookup_distances` must both have shape (n_queries, "
+            f"k) with k of at least 1. Received: lookup_labels of shape {given.shape}, "
             f"lookup_distances of shape {distances.shape}."
         )
     missing = np.isnan(distances)
     if missing.any():
         raise ValueError(
             "`lookup_distances` must not be NaN; inf says that there is no neighbour. "
-            f"Received NaN in {int(missing.any(axis=1).sum())} of {len(distances)} rows."
+            f"Received NaN in {int(missing.any(axis=1).sum())} of {len(distances)}."
         )
     flat = doors.as_labels(given.ravel(), given.size, "lookup_labels")
     return flat.reshape(given.shape), distances
@@ -46,7 +47,7 @@ def as_rows(lookup_labels: Any, lookup_distances: Any) -> tuple[np.ndarray, np.n
 def missing(labels: np.ndarray) -> np.ndarray:
     """Where an item has no label, in the shape of the labels."""
     if labels.dtype == object:
-        return np.equal(labels, None).astype(bool)
+        return np.asarray(labels == None, bool)  # noqa: E711
     return labels == NO_LABEL
 
 
@@ -66,7 +67,9 @@ def check_one_kind(labels: np.ndarray, others: np.ndarray) -> None:
         return
     if missing(labels).all() or missing(others).all():
         return
-    kinds = ["strings" if part.dtype == object else "integers" for part in (labels, others)]
+    kinds = [
+        "strings" if part.dtype == object else "integers" for part in (labels, others)
+    ]
     raise TypeError(
         "Labels of queries and of neighbours must be of one kind. Received: those of "
         f"queries are {kinds[0]}, those of neighbours are {kinds[1]}."

@@ -28,7 +28,7 @@ class BinaryAccuracy(ClassificationMetric):
         self, tp: np.ndarray, fp: np.ndarray, tn: np.ndarray, fn: np.ndarray, count: int
     ) -> np.ndarray:
         """The value at each threshold."""
-        return share(tp, count)
+        return share(tp, np.asarray(count))
 
     def trials(
         self, tp: np.ndarray, fp: np.ndarray, tn: np.ndarray, fn: np.ndarray, count: int

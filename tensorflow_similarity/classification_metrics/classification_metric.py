@@ -75,7 +75,7 @@ class ClassificationMetric(ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The metric that `get_config` described; keys it does not take are left out."""
+        """The metric that `get_config` described; other keys are left out."""
         takes = inspect.signature(cls).parameters
         return cls(**{key: value for key, value in config.items() if key in takes})
 

@@ -15,8 +15,8 @@ class Precision(ClassificationMetric):
 
         precision = tp / (tp + fp)
 
-    Where nothing is accepted it is 0; with several thresholds of which the first accepts
-    nothing, it is 1 there: a curve of precision over recall begins at 1.
+    Where nothing is accepted it is 0; with several thresholds of which the first
+    accepts nothing, it is 1 there: a curve of precision over recall begins at 1.
 
     Args:
         name: str, the key of its values in results.

@@ -79,8 +79,8 @@ def deserialize(config: dict[str, Any]) -> ClassificationMatch:
         matcher = keras.saving.deserialize_keras_object(config)
     except (KeyError, TypeError) as error:
         raise ValueError(
-            "`config` must describe a matcher that Keras knows; decorate a class of your "
-            "own with `@keras.saving.register_keras_serializable()`. Received: "
+            "`config` must describe a matcher that Keras knows; decorate a class of "
+            "your own with `@keras.saving.register_keras_serializable()`. Received: "
             f"config={config!r}."
         ) from error
     if not isinstance(matcher, ClassificationMatch):

@@ -33,8 +33,8 @@ class ClassificationMatch(ABC):
         fp: label wrong, distance <= t      tn: label wrong, distance > t
 
     so recall is relative to the queries that would get their own label. A query without
-    a label of its own is of no indexed class: whatever it gets is wrong. A query without
-    a neighbour is accepted by no threshold.
+    a label of its own is of no indexed class: whatever it gets is wrong. A query
+    without a neighbour is accepted by no threshold.
 
     Args:
         name: str, for messages.
@@ -84,8 +84,8 @@ class ClassificationMatch(ABC):
                 is no neighbour.
 
         Returns:
-            labels and distances, shape (n_queries, 1) or (n_queries,) each; distance inf
-            for a query that gets no label.
+            labels and distances, shape (n_queries, 1) or (n_queries,) each; distance
+            inf for a query that gets no label.
         """
 
     def match(
@@ -140,7 +140,9 @@ class ClassificationMatch(ABC):
 
         Args: as those of `judge`.
         """
-        _, distances, matches = self.judge(query_labels, lookup_labels, lookup_distances)
+        _, distances, matches = self.judge(
+            query_labels, lookup_labels, lookup_distances
+        )
         self._counts = count(distances, matches, self.distance_thresholds)
 
     @property
@@ -166,7 +168,7 @@ class ClassificationMatch(ABC):
     @property
     def count(self) -> int:
         """How many queries were counted."""
-        return self._counted("count").count
+        return self._counted("count").total
 
     def _counted(self, name: str) -> Counts:
         if self._counts is None:
@@ -182,7 +184,7 @@ class ClassificationMatch(ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The matcher that `get_config` described; keys it does not take are left out."""
+        """The matcher that `get_config` described; other keys are left out."""
         takes = inspect.signature(cls).parameters
         return cls(**{key: value for key, value in config.items() if key in takes})
 

@@ -13,19 +13,21 @@ class Counts(NamedTuple):
         fp: accepted, and the label is wrong.
         tn: refused, and the label would have been wrong.
         fn: refused, and the label would have been right.
-        count: int, all queries.
+        total: int, all queries.
     """
 
     tp: np.ndarray
     fp: np.ndarray
     tn: np.ndarray
     fn: np.ndarray
-    count: int
+    total: int
 
     def at(self, index: int) -> "Counts":
         """Those of one threshold, shape (1,) each."""
         one = slice(index, index + 1)
-        return Counts(self.tp[one], self.fp[one], self.tn[one], self.fn[one], self.count)
+        return Counts(
+            self.tp[one], self.fp[one], self.tn[one], self.fn[one], self.total
+        )
 
 
 def count(distances: np.ndarray, matches: np.ndarray, thresholds: np.ndarray) -> Counts:

@@ -15,10 +15,10 @@ class MatchDistanceWeightedVote(ClassificationMatch):
 
         (d_last - d_i) / (d_last - d_first),  and 1 if all distances are equal,
 
-    which is the same in any unit, and for distances below zero. The nearest weighs 1 and
-    the farthest 0, so two neighbours vote as the nearest alone; take k of at least 3.
-    The distance of the winner is that of its nearest neighbour. Ties go to the nearest;
-    neighbours without a label do not vote.
+    which is the same in any unit, and for distances below zero. The nearest weighs 1
+    and the farthest 0, so two neighbours vote as the nearest alone; take k of at least
+    3. The distance of the winner is that of its nearest neighbour. Ties go to the
+    nearest; neighbours without a label do not vote.
 
     Args:
         name: str, for messages.

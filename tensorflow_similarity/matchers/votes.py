@@ -31,9 +31,9 @@ def elect(
     for start in range(0, len(labels), step):
         block = slice(start, start + step)
         # The first of equal columns wins, and it is the nearest.
-        winners[block] = _votes(
-            numbers[block], weights[block], may_vote[block]
-        ).argmax(axis=1)
+        winners[block] = _votes(numbers[block], weights[block], may_vote[block]).argmax(
+            axis=1
+        )
     rows = np.arange(len(labels))
     elected, nearest = labels[rows, winners], distances[rows, winners]
     nobody = ~may_vote.any(axis=1)
