@@ -28,8 +28,10 @@ from tensorflow_similarity._version import __version__
 
 _LAZY = (
     "callbacks",
+    "classification_metrics",
     "evaluators",
     "indexer",
+    "matchers",
     "samplers",
     "search",
     "stores",
