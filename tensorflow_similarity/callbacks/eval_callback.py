@@ -1,7 +1,7 @@
 """Judges the embeddings while a model trains."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
-from tensorflow_similarity._core.embedding import BATCH_SIZE, is_stream
+from tensorflow_similarity._core.embedding import BATCH_SIZE
 from tensorflow_similarity._core.optional import optional_import
+from tensorflow_similarity.callbacks._examples import examples, labels_of
 from tensorflow_similarity.callbacks._watched import (
     check_every,
     distance_of,
@@ -77,7 +78,7 @@ class EvalCallback(keras.callbacks.Callback):
             needed, unknown names, numbers out of range, or, in `fit`, another distance
             than that of the model.
         TypeError: for labels of two kinds, or a generator, which can be read only once.
-        ImportError: for `tb_logdir` without TensorFlow.
+        ImportError: for `tb_logdir` without TensorFlow and TensorBoard.
 
     Example:
 
@@ -134,12 +135,15 @@ class EvalCallback(keras.callbacks.Callback):
         self.distance_thresholds = np.unique(np.asarray(thresholds, np.float64))
         self.retrieval_metrics = _as_list(retrieval_metrics)
         self.known_classes = None if known_classes is None else list(known_classes)
-        self.queries, self.query_labels = _examples(queries, query_labels, "query")
-        self.targets, self.target_labels = _examples(targets, target_labels, "target")
+        self.queries, self.query_labels = examples(queries, query_labels, "query")
+        self.targets, self.target_labels = examples(targets, target_labels, "target")
         self._known = self._split(self.query_labels)
         self._check_targets()
         self.tb_logdir = tb_logdir
-        self.tb_writer = None if tb_logdir is None else _writer(tb_logdir)
+        self.tb_writer = None
+        if tb_logdir is not None:
+            folder = str(Path(tb_logdir) / "index")
+            self.tb_writer = _summary().create_file_writer(folder)
         # Keras may call such hooks in another thread: ours then does nothing.
         self.async_safe = every_steps is None
         self._n_steps = 0
@@ -207,8 +211,8 @@ class EvalCallback(keras.callbacks.Callback):
             labels = self.query_labels
         if self.target_labels is not None:
             item_labels = self.target_labels
-        labels = _labels_of(labels, len(queries), "query")
-        item_labels = _labels_of(item_labels, len(items), "target")
+        labels = labels_of(labels, len(queries), "query")
+        item_labels = labels_of(item_labels, len(items), "target")
         known = self._known
         if known is None:
             known = self._split(labels)
@@ -273,7 +277,7 @@ class EvalCallback(keras.callbacks.Callback):
     def _write(self, values: dict[str, float], step: int) -> None:
         if self.tb_writer is None:
             return
-        summary = _tensorflow().summary
+        summary = _summary()
         with self.tb_writer.as_default():
             for name, value in values.items():
                 summary.scalar(name, value, step=step)
@@ -306,44 +310,6 @@ class EvalCallback(keras.callbacks.Callback):
         return keras.tree.map_structure(lambda part: part[chosen], values)
 
 
-def _examples(x: Any, y: Any, name: str) -> tuple[Any, np.ndarray | None]:
-    """Examples as arrays, or a data set as it is; and checked labels."""
-    plural = "queries" if name == "query" else "targets"
-    if isinstance(x, Iterator):
-        raise TypeError(
-            f"`{plural}` must be arrays, a `tf.data.Dataset` or a `PyDataset`: they are "
-            "embedded again and again, and a generator can be read only once."
-        )
-    if is_stream(x):
-        if y is not None:
-            raise ValueError(
-                f"`{name}_labels` must be None where `{plural}` is a data set of "
-                "(x, y): its labels come with it."
-            )
-        return x, None
-    x = keras.tree.map_structure(doors.as_array, _as_array_if_flat(x))
-    n = len(keras.tree.flatten(x)[0])
-    if not n:
-        raise ValueError(f"`{plural}` is empty: there is nothing to judge.")
-    return x, _labels_of(y, n, name)
-
-
-def _as_array_if_flat(x: Any) -> Any:
-    """A list of numbers or rows is one array, a list of arrays several inputs."""
-    if isinstance(x, list | tuple) and not any(hasattr(part, "shape") for part in x):
-        return doors.as_array(x)
-    return list(x) if isinstance(x, tuple) else x
-
-
-def _labels_of(y: Any, n: int, name: str) -> np.ndarray:
-    if y is None:
-        raise ValueError(
-            f"`{name}_labels` are missing: give one label for each of the {n} "
-            "examples, or a data set of (x, y)."
-        )
-    return doors.as_labels(y, n, f"{name}_labels")
-
-
 def _rows(lookups: Lookups, chosen: np.ndarray) -> Lookups:
     columns = (lookups.ids, lookups.distances, lookups.labels, lookups.found)
     ids, found_distances, labels, found = (column[chosen] for column in columns)
@@ -362,12 +328,8 @@ def _as_list(metrics: Any) -> list[Any]:
     return made
 
 
-def _writer(tb_logdir: str | Path) -> Any:
-    summary = _tensorflow().summary
-    return summary.create_file_writer(str(Path(tb_logdir) / "index"))
-
-
-def _tensorflow() -> Any:
-    return optional_import(
-        "tensorflow", purpose="Writing TensorBoard's files (`tb_logdir`)"
-    )
+def _summary() -> Any:
+    """What writes TensorBoard's files."""
+    purpose = "Writing files for TensorBoard (`tb_logdir`)"
+    optional_import("tensorboard", purpose=purpose)
+    return optional_import("tensorflow", purpose=purpose).summary
