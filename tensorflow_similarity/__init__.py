@@ -30,6 +30,7 @@ _LAZY = (
     "callbacks",
     "evaluators",
     "indexer",
+    "retrieval_metrics",
     "samplers",
     "search",
     "stores",
