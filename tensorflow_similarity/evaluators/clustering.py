@@ -37,9 +37,9 @@ def clustering_scores(
         silhouette                    = mean of (b - a) / max(a, b)
 
     with I the mutual information of classes and clusters, E[I] what chance gives, H the
-    mean of their entropies; a is the mean distance of an item to its class and b to the nearest
-    other class, so the silhouette needs no clusters. Mutual information without the
-    adjustment rises with the number of clusters: compare it for equal numbers alone.
+    mean of their entropies; a is the mean distance of an item to its class and b to the
+    nearest other class, so the silhouette needs no clusters. Mutual information without
+    the adjustment rises with the number of clusters: compare it for equal numbers.
 
     Items without a label (None) are left out. One class alone has nothing to be parted
     from: the silhouette is then NaN.

@@ -51,13 +51,16 @@ class Ranking:
             self._pairwise = Pairwise(self._search.distance, self._items)
 
     def nearest(self, block: np.ndarray, depth: int) -> np.ndarray:
-        """Positions of the nearest items, shape (len(block), depth)."""
+        """Positions of the nearest items, shape (len(block), depth).
+
+        Either all queries of the block are items themselves, or none is.
+        """
         own = self._own[block]
         if depth > _SHALLOW:
             return nearest_positions(self.distances(block), depth)
-        wanted = min(depth + 1, len(self._items))
-        found, _ = self._search.batch_lookup(self._queries[block], wanted)
-        return _without_own(found, own)[:, :depth]
+        is_own = bool((own >= 0).any())
+        found, _ = self._search.batch_lookup(self._queries[block], depth + is_own)
+        return _without_own(found, own) if is_own else found
 
     def distances(self, block: np.ndarray) -> np.ndarray:
         """To all items, shape (len(block), n_items), infinite for the query itself."""
