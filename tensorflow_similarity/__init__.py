@@ -32,6 +32,7 @@ _LAZY = (
     "evaluators",
     "indexer",
     "matchers",
+    "retrieval_metrics",
     "samplers",
     "search",
     "stores",

@@ -15,12 +15,24 @@ from tensorflow_similarity.evaluators.class_confusion import (
     ClassConfusion,
     class_confusion,
 )
+from tensorflow_similarity.evaluators.class_table import (
+    ClassTable,
+)
+from tensorflow_similarity.evaluators.clustering import (
+    clustering_scores,
+)
 from tensorflow_similarity.evaluators.evaluator import (
     Evaluator,
 )
 from tensorflow_similarity.evaluators.hard_negatives import (
     HardNegatives,
     mine_hard_negatives,
+)
+from tensorflow_similarity.evaluators.hubness import (
+    hubness,
+)
+from tensorflow_similarity.evaluators.lookup_metrics import (
+    evaluate_lookups,
 )
 from tensorflow_similarity.evaluators.matching import (
     match_lookups,
@@ -48,6 +60,7 @@ from tensorflow_similarity.evaluators.retrieval import (
 
 __all__ = [
     "ClassConfusion",
+    "ClassTable",
     "Evaluator",
     "HardNegatives",
     "MemoryEvaluator",
@@ -58,9 +71,12 @@ __all__ = [
     "calibrate_distances",
     "calibrate_lookups",
     "class_confusion",
+    "clustering_scores",
+    "evaluate_lookups",
     "evaluate_retrieval",
     "expand_queries",
     "fit_probability",
+    "hubness",
     "match",
     "match_lookups",
     "mine_hard_negatives",

@@ -13,8 +13,8 @@ from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.search.pairwise import Pairwise
 
 # Up to this depth neighbours come from `LinearSearch`, deeper ones from all distances
-# (measured on 60,000 x 64: both cost the same at about this depth).
-_SHALLOW = 64
+# (on 60,000 x 64 with two cores both cost about the same between 100 and 200).
+_SHALLOW = 128
 # Distances held at a time by each thread, 32 MB, and queries at least and at most.
 _DISTANCES = 8 * 1024 * 1024
 _FEWEST, _MOST = 32, 512
@@ -51,13 +51,16 @@ class Ranking:
             self._pairwise = Pairwise(self._search.distance, self._items)
 
     def nearest(self, block: np.ndarray, depth: int) -> np.ndarray:
-        """Positions of the nearest items, shape (len(block), depth)."""
+        """Positions of the nearest items, shape (len(block), depth).
+
+        Either all queries of the block are items themselves, or none is.
+        """
         own = self._own[block]
         if depth > _SHALLOW:
             return nearest_positions(self.distances(block), depth)
-        wanted = min(depth + 1, len(self._items))
-        found, _ = self._search.batch_lookup(self._queries[block], wanted)
-        return _without_own(found, own)[:, :depth]
+        is_own = bool((own >= 0).any())
+        found, _ = self._search.batch_lookup(self._queries[block], depth + is_own)
+        return _without_own(found, own) if is_own else found
 
     def distances(self, block: np.ndarray) -> np.ndarray:
         """To all items, shape (len(block), n_items), infinite for the query itself."""
@@ -83,25 +86,28 @@ def nearest_positions(distances: np.ndarray, depth: int) -> np.ndarray:
     """The columns of the `depth` smallest values of each row, equal ones by column.
 
     Rows are cut at their depth-th value; what is left is sorted as integers that hold
-    the value in the upper and the column in the lower 32 bits.
+    the value in the upper and the place in the block in the lower 32 bits.
     """
     n_rows, width = distances.shape
     limits = np.partition(distances, depth - 1, axis=1)[:, depth - 1 : depth]
     flat = np.flatnonzero(distances <= limits)
-    ends = np.searchsorted(flat, np.arange(0, n_rows + 1) * width)
-    counts = np.diff(ends)
+    firsts = np.arange(n_rows + 1) * width
+    counts = np.diff(np.searchsorted(flat, firsts))
     # Adding 0 makes -0 the same as 0.
     bits = (distances.ravel()[flat] + np.float32(0)).view(np.int32)
-    # Negative floats order backwards as integers.
-    keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32
-    keys |= flat - np.repeat(np.arange(n_rows) * width, counts)
+    if (bits < 0).any():
+        # Negative floats order backwards as integers.
+        bits ^= (bits >> 31) & 0x7FFFFFFF
+    keys = bits.astype(np.int64)
+    keys <<= 32
+    keys |= flat
     if counts.max() > depth:
         packed = np.full((n_rows, int(counts.max())), np.iinfo(np.int64).max)
         packed[np.arange(packed.shape[1]) < counts[:, None]] = keys
     else:
         packed = keys.reshape(n_rows, depth)
     packed.sort(axis=1)
-    return packed[:, :depth] & 0xFFFFFFFF
+    return (packed[:, :depth] & 0xFFFFFFFF) - firsts[:-1, None]
 
 
 def in_threads(

@@ -47,23 +47,26 @@ def compute_match_mask(query_labels: Any, lookup_labels: Any) -> np.ndarray:
 def as_lookup_labels(lookup_labels: Any) -> np.ndarray:
     """Labels of neighbours, shape (n_queries, k): int64, or objects."""
     if isinstance(lookup_labels, list | tuple):
-        rows = [list(row) for row in lookup_labels]
-        widths = {len(row) for row in rows}
-        shape = (len(rows), max(widths, default=0))
+        rows = [
+            list(row) if isinstance(row, list | tuple) else doors.as_array(row).tolist()
+            for row in lookup_labels
+        ]
+        widths = {len(row) if isinstance(row, list) else -1 for row in rows}
+        if len(widths) > 1 or -1 in widths:
+            raise ValueError(
+                "`lookup_labels` must have shape (n_queries, k). Received: rows of "
+                "unequal length, or no rows."
+            )
+        shape: tuple[int, ...] = (len(rows), max(widths, default=0))
         flat: Any = [label for row in rows for label in row]
-        is_table = len(widths) <= 1
     else:
         array = doors.as_array(lookup_labels)
-        shape, flat, is_table = array.shape, array.ravel(), array.ndim == 2
-    if not is_table:
-        raise ValueError(
-            "`lookup_labels` must have shape (n_queries, k). Received: "
-            + (
-                "rows of unequal length."
-                if isinstance(lookup_labels, list | tuple)
-                else f"shape={shape}."
+        shape, flat = array.shape, array.ravel()
+        if len(shape) != 2:
+            raise ValueError(
+                "`lookup_labels` must have shape (n_queries, k). Received: "
+                f"shape={shape}."
             )
-        )
     labels = doors.as_labels(flat, shape[0] * shape[1], "lookup_labels")
     return labels.reshape(shape)
 
