@@ -25,7 +25,6 @@ import numpy as np
 from tensorflow_similarity.evaluators import (
     augment_database,
     bootstrap_interval,
-    expand_queries,
     rerank,
 )
 from tensorflow_similarity.search import LinearSearch
