@@ -28,8 +28,11 @@ from tensorflow_similarity._version import __version__
 
 _LAZY = (
     "callbacks",
+    "classification_metrics",
     "evaluators",
     "indexer",
+    "matchers",
+    "retrieval_metrics",
     "samplers",
     "search",
     "stores",

@@ -18,6 +18,9 @@ PAGES = [
     "two_towers",
     "training_settings",
     "watch_training",
+    "evaluate_while_training",
+    "hard_negatives",
+    "judge_retrieval",
 ]
 
 

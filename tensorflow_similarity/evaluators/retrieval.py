@@ -1,74 +1,114 @@
 """How well embeddings retrieve their own class: exact, blocked, without a model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensorflow_similarity._core import doors
-from tensorflow_similarity.search import LinearSearch
-from tensorflow_similarity.types import NO_LABEL
-
-# Neighbours held at a time: with ids, distances and counts about 60 MB.
-_BLOCK_NEIGHBOURS = 2_000_000
+from tensorflow_similarity.evaluators import retrieval_relevance as relevances
+from tensorflow_similarity.evaluators.bootstrap import (
+    bootstrap_interval,
+    check_confidence,
+)
+from tensorflow_similarity.evaluators.class_table import ClassTable, class_sums
+from tensorflow_similarity.evaluators.retrieval_blocks import RetrievalTask
+from tensorflow_similarity.evaluators.retrieval_ranking import Ranking
+from tensorflow_similarity.evaluators.retrieval_values import metric_names
 
 
 def evaluate_retrieval(
     embeddings: Any,
-    labels: Any,
+    labels: Any = None,
     query_embeddings: Any = None,
     query_labels: Any = None,
     *,
     distance: Any = "cosine",
     k: int | Sequence[int] = (1, 5, 10),
+    average: str = "micro",
+    relevance: Any | Callable[[np.ndarray], Any] = None,
+    ids: Any = None,
+    query_ids: Any = None,
+    whole_ranking: bool = False,
+    per_class: bool = False,
+    intervals: bool = False,
+    confidence: float = 0.95,
+    seed: int = 0,
     batch_size: int | None = None,
     verbose: int = 0,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Retrieval metrics of labelled embeddings, by exact search.
 
-    Each query ranks the indexed items by distance, equal distances by position.
-    An item is relevant when it has the label of the query; R is how many are. Over
-    the queries with R > 0 the function takes the mean of
+    Each query ranks the indexed items by distance, equal distances by position. An item
+    is relevant when it has the label of the query; R is how many are. Over the queries
+    with R > 0 the function takes the mean of
 
         precision_at_k                  = relevant among the k nearest / k
         recall_at_k                     = 1 if one of the k nearest is relevant, else 0
         r_precision                     = relevant among the R nearest / R
         mean_average_precision_at_r     = sum over i <= R of
                                           precision_at_i * (the i-th is relevant) / R
+        ndcg_at_k                       = sum over i <= k of gain_i / log2(i + 1), by
+                                          the same sum of the best order
+        mean_reciprocal_rank            = 1 / place of the first relevant item
+        mean_average_precision          = sum over all i of
+                                          precision_at_i * (the i-th is relevant) / R
 
     Without query arrays, every item is a query to all the others: it is left out of
-    its own answer by its position, so a duplicate elsewhere still counts. With fewer
-    than k other items, precision is over those there are.
+    its own answer by its position, so a duplicate elsewhere still counts. Queries of
+    their own that are indexed too are left out of their own answer by `ids` and
+    `query_ids`. With fewer than k other items, precision is over those there are.
 
     Queries with R = 0 (a class of one, an unlabelled query, a class that is not
     indexed) can neither succeed nor fail: they are left out of every mean and counted
     in `n_lone_queries`. Items without a label (None) stay in the ranking and are
     relevant to nothing; the label -1 is a class like any other.
 
-    Memory is one block of queries by the largest k or R, never items by items.
+    Distances are compared as float32. Down to 128 neighbours they are measured from the
+    differences; deeper ones are float64 products rounded to float32. Memory is blocks
+    of queries by the largest k or R, or by the items, never items by items.
 
     Args:
         embeddings: indexed items, shape (n, dim).
-        labels: n integers or strings.
+        labels: n integers or strings; or several for each item, a matrix of 0 and 1 of
+            shape (n, n_classes): an item is relevant if it shares a label. Defaults to
+            None, with `relevance` alone.
         query_embeddings: shape (n_queries, dim). Defaults to None: the items are the
             queries.
-        query_labels: n_queries integers or strings, given with `query_embeddings`.
+        query_labels: n_queries integers or strings, or a matrix (n_queries,
+            n_classes), given with `query_embeddings`.
         distance: name of a distance or a `Distance`. Defaults to "cosine", the default
             of the losses; pass the one the model was trained with.
         k: integer or integers of at least 1.
+        average: "micro", the mean over queries, or "macro", the mean over classes of
+            the mean over their queries. Defaults to "micro".
+        relevance: graded relevance in place of labels: numbers of at least 0, shape
+            (n_queries, n), or a function that gives the rows of an array of query
+            numbers. They are the gains of `ndcg_at_k`; items above 0 are relevant.
+            Defaults to None: gains are 1 and 0, by the labels.
+        ids: n distinct integers or strings, given with `query_ids`. Defaults to None.
+        query_ids: n_queries of them: an item with the id of the query is left out.
+        whole_ranking: True adds "mean_average_precision" and orders all items for
+            each query, which takes several times as long. Defaults to False.
+        per_class: True adds "per_class", a `ClassTable`. Defaults to False.
+        intervals: True adds "{name}_low" and "{name}_high" for each metric, by
+            `bootstrap_interval` over the queries. Defaults to False.
+        confidence: of the intervals, between 0 and 1. Defaults to 0.95.
+        seed: of the intervals, an int.
         batch_size: queries in a block. Defaults to None: as many as keep a block's
             neighbours under about 60 MB.
         verbose: 1 shows progress.
 
     Returns:
-        Floats by name: "precision_at_{k}" and "recall_at_{k}" for each k and for 1,
-        "r_precision", "mean_average_precision_at_r", "n_queries" and
-        "n_lone_queries".
+        Floats by name: "precision_at_{k}", "recall_at_{k}" and "ndcg_at_{k}" for each k
+        and for 1, "r_precision", "mean_average_precision_at_r",
+        "mean_reciprocal_rank", "n_queries" and "n_lone_queries", and what was asked
+        for besides.
 
     Raises:
         ValueError: for embeddings that are ragged, not finite, or of unequal widths;
-            labels of another number; k or batch_size below 1; nothing to search; or
-            no query with a relevant item.
+            labels of another number; k or batch_size below 1; an unknown average;
+            nothing to search; or no query with a relevant item.
         TypeError: for labels that are neither integers nor strings, or strings on one
             side and integers on the other.
 
@@ -87,30 +127,26 @@ def evaluate_retrieval(
         MAP@R).
     """
     ks = _as_ks(k)
-    if batch_size is not None:
-        _check_batch_size(batch_size)
+    _check_options(batch_size, average)
+    check_confidence(confidence)
     items = doors.as_embeddings(embeddings, None)
-    item_labels = doors.as_labels(labels, len(items))
-    alone = query_embeddings is None
-    if alone != (query_labels is None):
-        raise ValueError(
-            "`query_embeddings` and `query_labels` belong together. Received only "
-            f"{'`query_labels`' if alone else '`query_embeddings`'}."
-        )
-    queries, asked_labels = items, item_labels
+    queries, alone = items, query_embeddings is None
+    if alone or relevance is None:
+        _check_together(alone, query_labels is None)
     if not alone:
         queries = doors.as_embeddings(
             query_embeddings, items.shape[1], "query_embeddings"
         )
-        asked_labels = doors.as_labels(query_labels, len(queries), "query_labels")
+    judge = relevances.as_relevance(
+        labels, query_labels, relevance, len(items), len(queries), alone
+    )
     if len(items) <= alone or not len(queries):
         raise ValueError(
             f"There is nothing to search: {len(items)} items and {len(queries)} queries"
             f"{', and no item is its own neighbour' if alone else ''}."
         )
-
-    item_codes, query_codes, class_sizes = _encode(item_labels, asked_labels)
-    n_relevant = class_sizes[query_codes] - alone
+    own = _own_positions(ids, query_ids, len(items), len(queries), alone)
+    n_relevant = judge.counts(own)
     judged = np.flatnonzero(n_relevant > 0)
     if not len(judged):
         raise ValueError(
@@ -118,82 +154,76 @@ def evaluate_retrieval(
             "least one label that "
             + ("two items share." if alone else "a query and an item share.")
         )
+    by_class = average == "macro" or per_class
+    members = judge.members(judged) if by_class else None
+    task = RetrievalTask(
+        ranking=Ranking(distance, items, queries, own),
+        relevance=judge,
+        own=own,
+        n_relevant=n_relevant,
+        ks=ks,
+        whole_ranking=whole_ranking,
+        batch_size=batch_size,
+        verbose=verbose,
+    )
+    found = task.values_of(judged)
 
-    depth = min(max(ks[-1], int(n_relevant.max())), len(items) - alone)
-    step = batch_size or max(1, _BLOCK_NEIGHBOURS // (depth + alone))
-    search = LinearSearch(distance, items.shape[1])
-    search.batch_add(items, np.arange(len(items)))
-    totals = np.zeros(2 * len(ks) + 2)
-    for block in _blocks(judged, step, verbose):
-        neighbours, _ = search.batch_lookup(queries[block], depth + alone)
-        if alone:
-            neighbours = _without_self(neighbours, block)
-        relevant = item_codes[neighbours] == query_codes[block, None]
-        totals += _sums(relevant, n_relevant[block], ks)
-
-    names = [f"precision_at_{i}" for i in ks] + [f"recall_at_{i}" for i in ks]
-    names += ["r_precision", "mean_average_precision_at_r"]
-    metrics = dict(zip(names, (totals / len(judged)).tolist(), strict=True))
+    names = metric_names(ks, whole_ranking)
+    weights = table = None
+    if members is not None:
+        sums, n_of_class = class_sums(found, *members, len(judge.classes))
+        if average == "macro":
+            share = 1.0 / (np.maximum(n_of_class, 1) * np.count_nonzero(n_of_class))
+            weights = np.bincount(members[0], share[members[1]], len(judged))
+        with np.errstate(invalid="ignore"):
+            columns = (sums / n_of_class[:, None]).T
+        table = ClassTable(
+            judge.classes, n_of_class, dict(zip(names, columns, strict=True))
+        )
+    means = found.mean(axis=0) if weights is None else weights @ found
+    metrics: dict[str, Any] = dict(zip(names, means.tolist(), strict=True))
     metrics["n_queries"] = float(len(queries))
     metrics["n_lone_queries"] = float(len(queries) - len(judged))
+    if intervals:
+        ends = bootstrap_interval(found, weights, confidence=confidence, seed=seed)
+        for word, end in zip(("low", "high"), ends, strict=True):
+            keys = [f"{name}_{word}" for name in names]
+            metrics |= dict(zip(keys, end.tolist(), strict=True))
+    if per_class:
+        metrics["per_class"] = table
     return metrics
 
 
-def _sums(relevant: np.ndarray, n_relevant: np.ndarray, ks: list[int]) -> np.ndarray:
-    """The metrics of a block summed over its queries, in the order of their names.
-
-    Args:
-        relevant: bool, shape (n, depth), nearest first.
-        n_relevant: R of each query, at least 1.
-    """
-    hits = np.cumsum(relevant, axis=1, dtype=np.int32)
-    depth = relevant.shape[1]
-    ends = [min(i, depth) for i in ks]
-    places = np.arange(1, depth + 1)
-    counted = relevant & (places <= n_relevant[:, None])
-    rows = np.arange(len(hits))
-    average_precision = (hits / places).sum(axis=1, where=counted) / n_relevant
-    return np.array(
-        [hits[:, end - 1].sum() / end for end in ends]
-        + [np.count_nonzero(hits[:, end - 1]) for end in ends]
-        + [(hits[rows, n_relevant - 1] / n_relevant).sum(), average_precision.sum()]
-    )
-
-
-def _without_self(neighbours: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Drops each query's own id; where duplicates pushed it out, the last neighbour."""
-    keep = neighbours != own[:, None]
-    keep[keep.all(axis=1), -1] = False
-    return neighbours[keep].reshape(len(neighbours), -1)
-
-
-def _encode(
-    item_labels: np.ndarray, query_labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Class numbers of items and queries, -1 without a label, and items per class."""
-    missing = [_missing(labels) for labels in (item_labels, query_labels)]
-    labels = [item_labels[~missing[0]], query_labels[~missing[1]]]
-    kinds = ["strings" if part.dtype == object else "integers" for part in labels]
-    if len(labels[0]) and len(labels[1]) and kinds[0] != kinds[1]:
-        raise TypeError(
-            "`labels` and `query_labels` must be of one kind. Received: labels are "
-            f"{kinds[0]}, query_labels are {kinds[1]}."
+def _own_positions(
+    ids: Any, query_ids: Any, n_items: int, n_queries: int, alone: bool
+) -> np.ndarray:
+    """Positions of the items that the queries are themselves, -1 for none."""
+    if alone and ids is None and query_ids is None:
+        return np.arange(n_items)
+    if alone or (ids is None) != (query_ids is None):
+        raise ValueError(
+            "`ids` and `query_ids` belong together, beside `query_embeddings`: without "
+            "those each item is left out of its own answer anyway."
         )
-    given = [part for part in labels if len(part)] or labels[:1]
-    classes, codes = np.unique(np.concatenate(given), return_inverse=True)
-    item_codes = np.full(len(item_labels), -1)
-    query_codes = np.full(len(query_labels), -1)
-    item_codes[~missing[0]] = codes[: len(labels[0])]
-    query_codes[~missing[1]] = codes[len(labels[0]) :]
-    # The last class is none and has no items: what the code -1 points at.
-    sizes = np.bincount(codes[: len(labels[0])], minlength=len(classes) + 1)
-    return item_codes, query_codes, sizes
+    if ids is None:
+        return np.full(n_queries, -1)
+    item_ids = doors.as_labels(ids, n_items, "ids").tolist()
+    positions = {item: i for i, item in enumerate(item_ids)}
+    if len(positions) < n_items:
+        raise ValueError(
+            f"`ids` must be distinct. Received: {n_items} ids, {len(positions)} of "
+            "them different."
+        )
+    asked = doors.as_labels(query_ids, n_queries, "query_ids").tolist()
+    return np.array([positions.get(item, -1) for item in asked])
 
 
-def _missing(labels: np.ndarray) -> np.ndarray:
-    if labels.dtype == object:
-        return np.array([label is None for label in labels], bool)
-    return labels == NO_LABEL
+def _check_together(no_embeddings: bool, no_labels: bool) -> None:
+    if no_embeddings != no_labels:
+        raise ValueError(
+            "`query_embeddings` and `query_labels` belong together. Received only "
+            f"{'`query_labels`' if no_embeddings else '`query_embeddings`'}."
+        )
 
 
 def _as_ks(k: Any) -> list[int]:
@@ -204,21 +234,14 @@ def _as_ks(k: Any) -> list[int]:
     return sorted({1, *(doors.as_k(item) for item in given)})
 
 
-def _check_batch_size(batch_size: Any) -> None:
+def _check_options(batch_size: Any, average: Any) -> None:
     whole = isinstance(batch_size, int | np.integer) and batch_size is not True
-    if not whole or batch_size < 1:
+    if batch_size is not None and (not whole or batch_size < 1):
         raise ValueError(
             "`batch_size` must be an integer of at least 1, or None. Received: "
             f"batch_size={batch_size!r}."
         )
-
-
-def _blocks(judged: np.ndarray, step: int, verbose: int) -> Iterator[np.ndarray]:
-    """Positions of the queries, some at a time, behind a progress bar if asked."""
-    starts: Any = range(0, len(judged), step)
-    if verbose:
-        from tqdm.auto import tqdm
-
-        starts = tqdm(starts, desc="Evaluating retrieval", unit="block")
-    for start in starts:
-        yield judged[start : start + step]
+    if average not in ("micro", "macro"):
+        raise ValueError(
+            f"`average` must be 'micro' or 'macro'. Received: average={average!r}."
+        )

@@ -243,6 +243,12 @@ class ChangingMixin(AskingMixin):
                     f"items. Received: {len(rows)} rows."
                 )
             self.store.replace_embeddings(rows)
+            if self.calibration is not None:
+                self.calibration = None
+                logger.warning(
+                    "The items were embedded anew, so the thresholds of the "
+                    "calibration mean nothing any more. Call `calibrate` again."
+                )
             state = SearchState(self._facts().vectors)
             self._take_snapshot(state)
             self._build_if_it_can(state)
@@ -253,6 +259,7 @@ class ChangingMixin(AskingMixin):
             self.store.reset()
             self._take_snapshot(SearchState(self._facts().vectors))
             self.fingerprint = None
+            self.calibration = None
             self._durations.clear()
             self._n_lookups = 0
 

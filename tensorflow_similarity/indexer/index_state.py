@@ -8,6 +8,7 @@ from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer.nearest import IndexSnapshot
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store, StoreSnapshot
+from tensorflow_similarity.types import CalibrationResults
 
 
 class IndexState:
@@ -18,6 +19,7 @@ class IndexState:
     search: Search
     store: Store
     fingerprint: str | None
+    calibration: CalibrationResults | None
     _snapshot: IndexSnapshot
     _write_lock: threading.RLock
     _durations: deque[float]

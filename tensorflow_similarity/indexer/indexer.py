@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from tensorflow_similarity import distances, search, stores
-from tensorflow_similarity._core import files
+from tensorflow_similarity._core import calibration_parts, files
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.indexer import arrow, legacy, summary
 from tensorflow_similarity.indexer.changing import ChangingMixin
 from tensorflow_similarity.search import Search, SearchState
 from tensorflow_similarity.stores import Store, StoreSnapshot
+from tensorflow_similarity.types import CalibrationResults
 
 # Vectors beyond this stay in the files that are loaded, unless told otherwise.
 _MAPPED_FROM = 512 * 2**20
@@ -63,6 +64,8 @@ class Indexer(ChangingMixin):
         self.stat_buffer_size = stat_buffer_size
         #: What made the embeddings: an opaque text that the model sets and compares.
         self.fingerprint: str | None = None
+        #: Thresholds that the model found for these items: kept and saved, never read.
+        self.calibration: CalibrationResults | None = None
         self._durations: deque[float] = deque(maxlen=stat_buffer_size)
         self._n_lookups = 0
         self._write_lock = threading.RLock()
@@ -152,6 +155,8 @@ class Indexer(ChangingMixin):
             else:
                 self.store.write(folder, "store", compression)
             self.search.save_state(now.search, folder, "search")
+            if self.calibration is not None:
+                calibration_parts.write(folder, self.calibration)
 
     @classmethod
     def load(
@@ -176,12 +181,14 @@ class Indexer(ChangingMixin):
         if legacy.is_legacy(path):
             indexer = cls(**legacy.read_settings(path))
             indexer.batch_add(*legacy.read_items(path, indexer.embedding_size))
+            indexer.calibration = legacy.read_calibration(path)
             return indexer
         # Vectors carry checksums of their own, which their reader compares.
         facts = files.checked_folder(path, kind="index", unread=(".f32",))
         _check_there(path, facts)
         indexer = cls.from_config(facts)
         indexer.fingerprint = facts["fingerprint"]
+        indexer.calibration = calibration_parts.read(path, facts)
         if not indexer.store.persistent:
             n_bytes = facts["size"] * facts["embedding_size"] * 4
             mapped = n_bytes >= _MAPPED_FROM if mapped is None else mapped

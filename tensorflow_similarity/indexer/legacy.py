@@ -18,6 +18,7 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import files
 from tensorflow_similarity.indexer.legacy_objects import plain_values
 from tensorflow_similarity.search import NMSLibSearch
+from tensorflow_similarity.types import CalibrationResults
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """What makes an index like the one in the folder, for `Indexer`.
 
     The search is "linear" if it was, or if NMSLIB does not know the distance, else
-    "nmslib". A calibration is left out, with a line in the log.
+    "nmslib".
 
     Raises:
         ValueError: if the metadata are damaged, or name a distance that is not known.
@@ -58,11 +59,6 @@ def read_settings(path: Path) -> dict[str, Any]:
             f"The index in {str(path)!r} measures by {name!r}, which is not known "
             f"here. {error} Index your data again with a `Distance` of your own."
         ) from error
-    if found.get("is_calibrated"):
-        logger.warning(
-            "The calibration of the index in %s is not read. Call `calibrate` again.",
-            path,
-        )
     linear = "linear" in json.dumps(found.get("search_config", "")).lower()
     try:
         NMSLibSearch(distance, dim)
@@ -75,6 +71,38 @@ def read_settings(path: Path) -> dict[str, Any]:
         "embedding_output": found.get("embedding_output"),
         "stat_buffer_size": int(found.get("stat_buffer_size") or 1000),
     }
+
+
+def read_calibration(path: Path) -> CalibrationResults | None:
+    """The calibration in the metadata, None if there is none to go on with.
+
+    Only of the cosine distance: TF Similarity measured by the others in units that
+    changed from one search to the next. Else it is left out, with a line in the log.
+    """
+    found = json.loads((path / METADATA).read_text(encoding="utf-8"))
+    if not found.get("is_calibrated"):
+        return None
+    try:
+        if distances.get(found["distance"]) != distances.CosineDistance():
+            raise ValueError
+        cutpoints = {
+            name: {"name": name, **cut, "distance": float(cut["distance"])}
+            for name, cut in found["cutpoints"].items()
+        }
+        cutpoints["optimal"]  # which `match` takes unless told otherwise
+        thresholds = {
+            name: np.array(values, np.float64)
+            for name, values in (found.get("calibration_thresholds") or {}).items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        logger.warning(
+            "The calibration of the index in %s is not read. Call `calibrate` again.",
+            path,
+        )
+        return None
+    config = found.get("calibration_metric_config") or {}
+    name = config.get("canonical_name") or config.get("name") or "f1"
+    return CalibrationResults(cutpoints, thresholds, settings={"metric": name})
 
 
 def read_items(

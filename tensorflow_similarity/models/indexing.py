@@ -390,7 +390,10 @@ class IndexingMixin:
             "The weights of the model are not those that the index was made with, so "
             "distances between old and new embeddings mean little. Call "
             "`model.reindex()` to embed the items again, or `model.reset_index()` and "
-            "`model.index(x, y)`."
+            "`model.index(x, y)`.%s",
+            " Its calibration is as old: call `model.calibrate(x, y)` after that."
+            if indexer.calibration is not None
+            else "",
         )
 
 

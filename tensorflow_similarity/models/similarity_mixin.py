@@ -3,14 +3,14 @@
 from typing import Any
 
 from tensorflow_similarity.models.files import FilesMixin
-from tensorflow_similarity.models.indexing import IndexingMixin
+from tensorflow_similarity.models.judging import JudgingMixin
 from tensorflow_similarity.models.loss_layers import container
 from tensorflow_similarity.models.similarity_state import SimilarityState
 from tensorflow_similarity.models.training import TrainingMixin
 
 
-class SimilarityMixin(TrainingMixin, IndexingMixin, FilesMixin):
-    """Index, lookup, and saving with the index, for any Keras model.
+class SimilarityMixin(TrainingMixin, JudgingMixin, FilesMixin):
+    """Index, lookup, calibration, and saving with the index, for any Keras model.
 
     `SimilarityModel` has it for functional models. For a model with a `call` of its
     own, put it first: `class Mine(SimilarityMixin, keras.Model)`.

@@ -1,5 +1,8 @@
 """Samplers: batches in which every example has positives."""
 
+from tensorflow_similarity.samplers.confused_classes_sampler import (
+    ConfusedClassesSampler,
+)
 from tensorflow_similarity.samplers.multi_shot_memory_sampler import (
     MultiShotMemorySampler,
 )
@@ -13,6 +16,7 @@ from tensorflow_similarity.samplers.tf_dataset_multi_shot_memory_sampler import 
 )
 
 __all__ = [
+    "ConfusedClassesSampler",
     "MultiShotMemorySampler",
     "Sampler",
     "SingleShotMemorySampler",

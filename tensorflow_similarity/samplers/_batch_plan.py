@@ -67,7 +67,7 @@ class BatchPlan:
             int64, shape (end - begin, P * K): the K rows of a class side by side.
         """
         classes = self._classes(begin, end).reshape(-1)
-        occurrences = self._count(begin)[classes] + _rank_among_equals(classes)
+        occurrences = self._count(begin)[classes] + rank_among_equals(classes)
         members = self._members(classes, occurrences)
         rows: np.ndarray = self._rows[self._starts[classes][:, None] + members]
         return rows.reshape(end - begin, self._classes_per_batch * self._n_examples)
@@ -246,7 +246,7 @@ def _mixed(words: np.ndarray) -> np.ndarray:
     return words
 
 
-def _rank_among_equals(values: np.ndarray) -> np.ndarray:
+def rank_among_equals(values: np.ndarray) -> np.ndarray:
     """How many equal values stand before each value."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]

@@ -77,8 +77,8 @@ class CosineKernel(Kernel):
     def measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         shape = rows.shape
         # In float32 the rounding of the unit vectors would outweigh small angles.
-        queries = _unit_float64(queries)
-        rows = _unit_float64(rows.reshape(-1, shape[-1])).reshape(shape)
+        queries = unit_float64(queries)
+        rows = unit_float64(rows.reshape(-1, shape[-1])).reshape(shape)
         difference = rows - queries[:, None]
         halves = 0.5 * np.einsum("nkd,nkd->nk", difference, difference)
         # A zero vector has no direction: it is at distance 1 from everything.
@@ -181,10 +181,10 @@ class SNRKernel(Kernel):
 
     def measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         noise = (rows - queries[:, None]).var(axis=-1)
-        return noise / self._power(queries)
+        return noise / self.power(queries)
 
     def rank_of(self, queries: np.ndarray, distances: np.ndarray) -> np.ndarray:
-        noise = distances * self._power(queries)
+        noise = distances * self.power(queries)
         return noise * queries.shape[1] - _lengths(self._signal(queries)) ** 2
 
     def rounding(self, queries: np.ndarray, largest_square: float) -> np.ndarray:
@@ -194,7 +194,8 @@ class SNRKernel(Kernel):
     def _signal(self, queries: np.ndarray) -> np.ndarray:
         return queries - queries.mean(axis=1, keepdims=True)
 
-    def _power(self, queries: np.ndarray) -> np.ndarray:
+    def power(self, queries: np.ndarray) -> np.ndarray:
+        """The variance of each query, 1 where it has no signal, (n_queries, 1)."""
         power = queries.var(axis=-1)[:, None]
         return np.where(power > self._NO_SIGNAL, power, np.float32(1.0))
 
@@ -246,7 +247,7 @@ def kernel_of(distance: Distance) -> Kernel:
     return DistanceKernel(distance) if kernel is None else kernel()
 
 
-def _unit_float64(rows: np.ndarray) -> np.ndarray:
+def unit_float64(rows: np.ndarray) -> np.ndarray:
     """Float32 rows (n, dim) of length 1 in float64, whose squares hold any of them."""
     wide = rows.astype(np.float64)
     lengths = _lengths(wide)

@@ -52,7 +52,7 @@ def test_items_are_replaced_relabelled_removed_and_erased(shop, data):
 
 
 def test_batches_of_a_stream_are_added_as_they_come(model, data, monkeypatch):
-    from tensorflow_similarity.models import embedding
+    from tensorflow_similarity._core import embedding
 
     monkeypatch.setattr(embedding, "_LOT", 16)
     x, y = data
@@ -66,7 +66,7 @@ def test_batches_of_a_stream_are_added_as_they_come(model, data, monkeypatch):
 
 
 def test_a_stream_that_breaks_leaves_the_index_as_it_was(model, data, monkeypatch):
-    from tensorflow_similarity.models import embedding
+    from tensorflow_similarity._core import embedding
 
     monkeypatch.setattr(embedding, "_LOT", 16)
     x, y = data
