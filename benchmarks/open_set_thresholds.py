@@ -1,7 +1,7 @@
 """Whether the false positive rate that a calibration promises is the one that comes.
 
-    TFDS_DATA_DIR=... python benchmarks/open_set_thresholds.py [--quick] [--resamplings N]
-        [--json FILE]
+    TFDS_DATA_DIR=... python benchmarks/open_set_thresholds.py [--quick]
+        [--resamplings N] [--json FILE]
 
 Needs `fashion_mnist` prepared by TensorFlow Datasets (`tfds.load("fashion_mnist")`).
 A small network is trained on eight of the ten classes and indexes them. The test

@@ -25,7 +25,7 @@ class Sampling:
     """
 
     n_new: int | None = None
-    n_resamples: int = 1000
+    n_resamples: int = 500
     confidence: float = 0.95
     seed: int = 0
 
