@@ -189,7 +189,7 @@ class _Neighbour(Lookup):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, or what goes to another process, is plain: no index goes with it.
-        return Lookup, tuple(getattr(self, field.name) for field in fields(Lookup))
+        return Lookup, tuple(getattr(self, one.name) for one in fields(Lookup))
 
     def __repr__(self) -> str:
         return repr(copy(self))

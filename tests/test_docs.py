@@ -21,6 +21,7 @@ PAGES = [
     "evaluate_while_training",
     "hard_negatives",
     "judge_retrieval",
+    "thresholds",
 ]
 
 

@@ -25,7 +25,7 @@ class Sampling:
     """
 
     n_new: int | None = None
-    n_resamples: int = 1000
+    n_resamples: int = 500
     confidence: float = 0.95
     seed: int = 0
 
@@ -98,7 +98,7 @@ def _note(
         return ""
     relation = ">=" if metric.maximize else "<="
     asked = f"{metric.name}{relation}{wanted:g}"
-    said = asked if asked == target.name else f"{target.name} ({asked})"
+    said = repr(asked) if asked == target.name else f"{target.name!r} ({asked})"
     if not reached:
         return (
             f"The target {said} is not reached by any threshold: the best is "

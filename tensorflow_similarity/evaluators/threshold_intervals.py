@@ -8,9 +8,10 @@ import numpy as np
 from tensorflow_similarity.evaluators.threshold_targets import ThresholdTarget
 from tensorflow_similarity.matchers import Counts
 
-# Groups of neighbouring thresholds of one kind of spacing. With 300 of each the step is
-# a fifth of what chance moves a count by, at any count up to a million.
-_N_GROUPS = 300
+# Groups of neighbouring thresholds, of each kind of spacing.
+_N_GROUPS = 100
+# Near the chosen one in steps of a tenth of what chance moves a count by.
+_NEAR = np.linspace(-6, 6, 121)
 _BLOCK_NUMBERS = 2_000_000
 
 
@@ -26,7 +27,9 @@ def prediction_interval(
 
     Two things vary: the calibration queries, and with them the threshold; and the new
     queries. Each resample draws both: queries to calibrate on, among whose thresholds
-    the target chooses, and queries to judge by it. A query comes as often as a Poisson
+    the target chooses, and queries to judge by it. The interval is the value that was
+    seen plus how much it changes from the one to the other, so that the optimism of a
+    best value is in it too. A query comes as often as a Poisson
     variable of mean 1 says, so a group of neighbours in distance is drawn by one
     number: memory and time do not grow with the number of queries beyond some
     thousands.
@@ -47,7 +50,10 @@ def prediction_interval(
         "Probable Inference, the Law of Succession, and Statistical Inference", JASA
         1927.
     """
-    ends = _group_ends(counts)
+    seen = np.asarray(target.metric.compute(*counts))
+    chosen_here = target.choose(seen)
+    near = target.nearest(seen) if chosen_here is None else chosen_here
+    ends = _group_ends(counts, near)
     n_matches = float(counts.tp[-1] + counts.fn[-1])
     n_others = float(counts.fp[-1] + counts.tn[-1])
     right, wrong = counts.tp[ends], counts.fp[ends]
@@ -58,33 +64,36 @@ def prediction_interval(
     rng = np.random.default_rng(seed)
     scale = n_new / counts.total
     block = max(1, _BLOCK_NUMBERS // (len(ends) + 1))
-    values = []
+    changes: list[float] = []
     for start in range(0, n_resamples, block):
         n_drawn = min(block, n_resamples - start)
         drawn = [
             rng.poisson(step, (n_drawn, len(step))).cumsum(axis=1) for step in steps
         ]
-        chosen = [
-            _chosen(target, tp.astype(np.float64), fp.astype(np.float64))
-            for tp, fp in zip(*drawn, strict=True)
-        ]
-        at = np.array(chosen)
+        chosen, reached = np.transpose(
+            [
+                _chosen(target, tp.astype(np.float64), fp.astype(np.float64))
+                for tp, fp in zip(*drawn, strict=True)
+            ]
+        )
+        at = chosen.astype(np.int64)
         means = (right[at], wrong[at], n_others - wrong[at], n_matches - right[at])
         judged = [rng.poisson(scale * mean).astype(np.float64) for mean in means]
-        values += [_value(target, row) for row in np.transpose(judged)]
+        shown = [_value(target, row) for row in np.transpose(judged)]
+        changes += (np.array(shown) - reached).tolist()
     tail = 100 * (1 - confidence) / 2
     # A share of no query says nothing.
-    said = [value for value in values if value == value]
-    low, high = np.percentile(said, [tail, 100 - tail]) if said else (0.0, 1.0)
-    chosen_here = target.choose(np.asarray(target.metric.compute(*counts)))
-    if chosen_here is not None:
-        here = counts.at(chosen_here)
-        n = target.trials(here)
-        if n:
-            value = float(np.ravel(target.metric.compute(*here))[0])
-            wilson = wilson_interval(value, n, confidence)
-            low, high = min(low, wilson[0]), max(high, wilson[1])
-    return float(low), float(high)
+    said = [change for change in changes if change == change]
+    ends_of = np.percentile(said, [tail, 100 - tail]) if said else (-math.inf, math.inf)
+    value = float(seen[near])
+    low, high = (value + float(end) for end in ends_of)
+    n = target.trials(counts.at(near))
+    if n is not None or (seen.min() >= 0 and seen.max() <= 1):
+        low, high = max(low, 0.0), min(high, 1.0)
+    if n:
+        wilson = wilson_interval(value, n, confidence)
+        low, high = min(low, wilson[0]), max(high, wilson[1])
+    return low, high
 
 
 def wilson_interval(share: float, n: float, confidence: float) -> tuple[float, float]:
@@ -95,8 +104,14 @@ def wilson_interval(share: float, n: float, confidence: float) -> tuple[float, f
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def _chosen(target: ThresholdTarget, tp: np.ndarray, fp: np.ndarray) -> int:
-    """Position that the target chooses in one resample; the last entries are totals."""
+def _chosen(
+    target: ThresholdTarget, tp: np.ndarray, fp: np.ndarray
+) -> tuple[int, float]:
+    """Position and value that the target chooses in one resample.
+
+    Args:
+        tp, fp: at the thresholds; the last entries are totals.
+    """
     found = np.asarray(
         target.metric.compute(
             tp[:-1],
@@ -107,7 +122,8 @@ def _chosen(target: ThresholdTarget, tp: np.ndarray, fp: np.ndarray) -> int:
         )
     )
     chosen = target.choose(found)
-    return target.nearest(found) if chosen is None else chosen
+    at = target.nearest(found) if chosen is None else chosen
+    return at, float(found[at])
 
 
 def _value(target: ThresholdTarget, judged: np.ndarray) -> float:
@@ -118,22 +134,23 @@ def _value(target: ThresholdTarget, judged: np.ndarray) -> float:
     return float(np.ravel(target.metric.compute(*counts))[0])
 
 
-def _group_ends(counts: Counts) -> np.ndarray:
-    """Positions of thresholds, few but close together for counts and what remains.
+def _group_ends(counts: Counts, chosen: int) -> np.ndarray:
+    """Positions of thresholds, few but close together where it matters.
 
-    Close where few are accepted, where few are left, and evenly between: for right and
-    for wrong labels.
+    Close around the chosen one, where few are accepted and where few are left, and
+    evenly between: for right and for wrong labels.
     """
     n = len(counts.tp)
-    if n <= 6 * _N_GROUPS:
+    if n <= 10 * _N_GROUPS:
         return np.arange(n)
-    ends = [np.array([n - 1])]
+    ends = [np.array([chosen, n - 1])]
     for part in (counts.tp, counts.fp):
-        total = part[-1]
+        total, here = part[-1], part[chosen]
         if not total:
             continue
-        near = np.geomspace(1, total, _N_GROUPS)
+        few = np.geomspace(1, total, _N_GROUPS)
         even = np.linspace(0, total, _N_GROUPS)
-        wanted = np.concatenate([near, even, total - near])
+        close = here + _NEAR * np.sqrt(min(here, total - here) + 1)
+        wanted = np.concatenate([few, even, total - few, close])
         ends.append(np.searchsorted(part, wanted, side="left"))
     return np.unique(np.clip(np.concatenate(ends), 0, n - 1))

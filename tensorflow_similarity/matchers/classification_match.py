@@ -112,7 +112,10 @@ class ClassificationMatch(ABC):
             )
         derived = doors.as_labels(found[0].ravel(), n, "derived labels")
         nearest = found[1].ravel().astype(np.float64)
-        return derived, np.where(label_rows.missing(derived), np.inf, nearest)
+        # A label without a neighbour is none, and a neighbour without a label either.
+        none = label_rows.missing(derived) | ~np.isfinite(nearest)
+        labels = np.where(none, label_rows.nothing_like(derived), derived)
+        return labels, np.where(none, np.inf, nearest)
 
     def judge(
         self, query_labels: Any, lookup_labels: Any, lookup_distances: Any

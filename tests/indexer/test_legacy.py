@@ -201,13 +201,34 @@ def test_an_empty_index_is_read(tmp_path):
     assert index.add(rows(1), 3) == 0
 
 
-def test_a_calibration_is_left_out_and_said(tmp_path, caplog):
-    cut = {"optimal": {"distance": 0.2}}
+CUTPOINTS = {"optimal": {"name": "optimal", "value": 0.9, "distance": 0.2, "f1": 0.9}}
+
+
+def test_a_calibration_by_cosine_is_read(tmp_path):
+    thresholds = {"distance": [0.1, 0.2], "f1": [0.5, 0.9], "value": [0.5, 0.9]}
     path = written(
-        tmp_path / "a", arrays(data=rows(5)), is_calibrated=True, cutpoints=cut
+        tmp_path / "a",
+        arrays(data=rows(5)),
+        is_calibrated=True,
+        cutpoints=CUTPOINTS,
+        calibration_thresholds=thresholds,
     )
+    found = Indexer.load(path).calibration
+    assert found.cutpoints == CUTPOINTS
+    assert found.thresholds["distance"].tolist() == [0.1, 0.2]
+    assert found.settings == {"metric": "f1"}
+
+
+@pytest.mark.parametrize(
+    "facts", [{"distance": "euclidean"}, {"cutpoints": {"optimal": {}}}]
+)
+def test_a_calibration_that_means_nothing_here_is_left_out_and_said(
+    tmp_path, caplog, facts
+):
+    facts = {"is_calibrated": True, "cutpoints": CUTPOINTS, **facts}
+    path = written(tmp_path / "a", arrays(data=rows(5)), **facts)
     with caplog.at_level(logging.WARNING):
-        Indexer.load(path)
+        assert Indexer.load(path).calibration is None
     assert "calibration" in caplog.text and "Call `calibrate` again" in caplog.text
 
 
