@@ -1,5 +1,21 @@
 """Judging embeddings: exact retrieval metrics over plain arrays."""
 
+from tensorflow_similarity.evaluators.k_fold_accuracy import (
+    FoldAccuracies,
+    k_fold_accuracy,
+)
 from tensorflow_similarity.evaluators.retrieval import evaluate_retrieval
+from tensorflow_similarity.evaluators.verification import (
+    evaluate_pairs,
+    evaluate_verification,
+)
+from tensorflow_similarity.evaluators.verification_results import VerificationResults
 
-__all__ = ["evaluate_retrieval"]
+__all__ = [
+    "FoldAccuracies",
+    "VerificationResults",
+    "evaluate_pairs",
+    "evaluate_retrieval",
+    "evaluate_verification",
+    "k_fold_accuracy",
+]
