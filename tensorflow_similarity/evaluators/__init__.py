@@ -4,6 +4,8 @@ from tensorflow_similarity.evaluators.k_fold_accuracy import (
     FoldAccuracies,
     k_fold_accuracy,
 )
+from tensorflow_similarity.evaluators.open_set import evaluate_open_set
+from tensorflow_similarity.evaluators.open_set_results import OpenSetResults
 from tensorflow_similarity.evaluators.retrieval import evaluate_retrieval
 from tensorflow_similarity.evaluators.verification import (
     evaluate_pairs,
@@ -13,7 +15,9 @@ from tensorflow_similarity.evaluators.verification_results import VerificationRe
 
 __all__ = [
     "FoldAccuracies",
+    "OpenSetResults",
     "VerificationResults",
+    "evaluate_open_set",
     "evaluate_pairs",
     "evaluate_retrieval",
     "evaluate_verification",

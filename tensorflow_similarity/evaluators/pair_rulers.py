@@ -73,8 +73,8 @@ class CosineRuler(SquaredEuclideanRuler):
         asked = unit if queries is items else kernels.unit_rows(queries)
         super().__init__(asked, unit)
         # A zero row has no direction: it is at distance 1 from everything.
-        self._no_query = ~asked.any(axis=1)
-        self._no_item = ~unit.any(axis=1)
+        self._no_query = np.count_nonzero(asked, axis=1) == 0
+        self._no_item = np.count_nonzero(unit, axis=1) == 0
         if self._no_query.any() or self._no_item.any():
             self.high = max(self.high, 2.0)
         # Rows are made 1 long in float32, each component rounded twice.

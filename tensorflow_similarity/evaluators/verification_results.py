@@ -181,7 +181,7 @@ class VerificationResults:
             return 0.0
         sure = np.searchsorted(self._later(self.fpr), far, side="right") - 1
         low = self._earlier(self.tpr)[sure] if sure >= 0 else 0.0
-        beyond = np.searchsorted(self._earlier(self.fpr), far, side="right")
+        beyond = int(np.searchsorted(self._earlier(self.fpr), far, side="right"))
         high = self._later(self.tpr)[min(beyond, len(self.tpr) - 1)]
         return float(max(high - value, value - low))
 
