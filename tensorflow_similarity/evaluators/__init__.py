@@ -1,5 +1,11 @@
 """Judging embeddings: exact retrieval metrics over plain arrays."""
 
+from tensorflow_similarity.evaluators.health import embedding_health
+from tensorflow_similarity.evaluators.health_neighbours import (
+    NearDuplicate,
+    SuspectLabel,
+)
+from tensorflow_similarity.evaluators.health_report import EmbeddingHealth
 from tensorflow_similarity.evaluators.k_fold_accuracy import (
     FoldAccuracies,
     k_fold_accuracy,
@@ -14,9 +20,13 @@ from tensorflow_similarity.evaluators.verification import (
 from tensorflow_similarity.evaluators.verification_results import VerificationResults
 
 __all__ = [
+    "EmbeddingHealth",
     "FoldAccuracies",
+    "NearDuplicate",
     "OpenSetResults",
+    "SuspectLabel",
     "VerificationResults",
+    "embedding_health",
     "evaluate_open_set",
     "evaluate_pairs",
     "evaluate_retrieval",
