@@ -18,6 +18,8 @@ PAGES = [
     "two_towers",
     "training_settings",
     "watch_training",
+    "verification",
+    "embedding_health",
 ]
 
 

@@ -11,8 +11,9 @@ MIN_RANK_SHARE = 0.1
 MAX_UNIFORMITY = -1.0
 # Repeats up to this share are usual where data are crawled.
 MAX_REPEATS = 0.01
-# Feldbauer et al. 2018 call data sets beyond it strongly hubby.
-MAX_SKEWNESS = 1.4
+# That of an exponential distribution: most items are found hardly ever, few very often.
+MAX_SKEWNESS = 2.0
+# One item in five is then out of reach, whatever the query.
 MAX_ANTI_HUBS = 0.2
 # With so many doubted labels the embeddings are at fault rather than the labels.
 MANY_SUSPECTS = 0.2
