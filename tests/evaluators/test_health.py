@@ -50,7 +50,7 @@ def test_numbers_agree_with_loops():
 
 
 def test_uniformity_of_drawn_pairs_is_near_that_of_all(monkeypatch):
-    rows, _ = clusters(2, n=2500)
+    rows, _ = clusters(2, n=800)
     whole = embedding_health(rows).numbers["uniformity"]
     monkeypatch.setattr(health_spread, "_ALL_PAIRS", 100)
     monkeypatch.setattr(health_spread, "_DRAWN_PAIRS", 200_000)

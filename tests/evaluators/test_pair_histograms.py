@@ -163,6 +163,41 @@ def test_many_pairs_are_counted_and_few_measured():
     assert few.slack is None
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_counts_do_not_depend_on_threads(counted, n_threads):
+    from contextlib import nullcontext
+
+    items, labels = clusters(9, 40, 4)
+    whole = evaluate_verification(items, labels)
+    counted.setattr(pair_histograms, "own_threads", lambda: (n_threads, nullcontext()))
+    other = evaluate_verification(items, labels)
+    np.testing.assert_array_equal(other.same_within, whole.same_within)
+    np.testing.assert_array_equal(other.different_within, whole.different_within)
+
+
+def test_without_threadpoolctl_one_thread_counts(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert pair_histograms.own_threads()[0] == 1
+
+
+def test_threads_of_matrix_products_are_given_back():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return {
+            pool["filepath"]: pool["num_threads"]
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        }
+
+    items, labels = clusters(10, 1100, 4)
+    before = threads()
+    assert evaluate_verification(items, labels).slack is not None
+    assert threads() == before
+
+
 def test_progress_is_shown_only_when_asked(capsys, counted):
     items, labels = clusters(8, 30, 3)
     evaluate_verification(items, labels)
