@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorflow_similarity.evaluators import (
+    VerificationResults,
     evaluate_pairs,
     evaluate_verification,
     pair_histograms,
@@ -196,6 +197,25 @@ def test_threads_of_matrix_products_are_given_back():
     before = threads()
     assert evaluate_verification(items, labels).slack is not None
     assert threads() == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("moved_same", "moved_different"), [(1, -1), (-1, 1), (1, 1)])
+def test_bounds_hold_where_rounding_moves_every_pair(seed, moved_same, moved_different):
+    # Bins of width 1; rounding moves a value by up to 1, so two by 2: a slack of 2.
+    generator = np.random.default_rng(seed)
+    same = generator.random(200) < 0.4
+    values = generator.normal(20 - 4 * same, 3).clip(3, 36)
+    exact = evaluate_pairs(values, same)
+    moved = np.where(same, moved_same, moved_different) * generator.random(200) ** 0.1
+    bins = np.floor(values + moved).astype(int)
+
+    def within(kind):
+        return np.concatenate([[0], np.cumsum(np.bincount(bins[kind], minlength=40))])
+
+    thresholds = np.concatenate([[-np.inf], np.arange(1.0, 41.0)])
+    found = VerificationResults(thresholds, within(same), within(~same), slack=2)
+    assert_bounded(found, exact)
 
 
 def test_progress_is_shown_only_when_asked(capsys, counted):
