@@ -218,6 +218,18 @@ def test_bounds_hold_where_rounding_moves_every_pair(seed, moved_same, moved_dif
     assert_bounded(found, exact)
 
 
+@pytest.mark.parametrize("same_first", [True, False])
+def test_two_pairs_that_rounding_turned_round_are_bounded(same_first):
+    # At 10.9 and 11.1, counted as 11.9 and 10.1.
+    early, late = (np.arange(41) > place for place in (10, 11))
+    thresholds = np.concatenate([[-np.inf], np.arange(1.0, 41.0)])
+    exact = evaluate_pairs([10.9, 11.1], [same_first, not same_first])
+    within = (late, early) if same_first else (early, late)
+    found = VerificationResults(thresholds, *(w.astype(int) for w in within), slack=2)
+    assert abs(found.auc - exact.auc) == 1.0
+    assert_bounded(found, exact)
+
+
 def test_progress_is_shown_only_when_asked(capsys, counted):
     items, labels = clusters(8, 30, 3)
     evaluate_verification(items, labels)
