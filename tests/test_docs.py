@@ -18,10 +18,12 @@ PAGES = [
     "two_towers",
     "training_settings",
     "watch_training",
+    "embedding_health",
     "evaluate_while_training",
     "hard_negatives",
     "judge_retrieval",
     "thresholds",
+    "verification",
 ]
 
 

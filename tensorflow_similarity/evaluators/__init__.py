@@ -28,8 +28,18 @@ from tensorflow_similarity.evaluators.hard_negatives import (
     HardNegatives,
     mine_hard_negatives,
 )
+from tensorflow_similarity.evaluators.health import embedding_health
+from tensorflow_similarity.evaluators.health_neighbours import (
+    NearDuplicate,
+    SuspectLabel,
+)
+from tensorflow_similarity.evaluators.health_report import EmbeddingHealth
 from tensorflow_similarity.evaluators.hubness import (
     hubness,
+)
+from tensorflow_similarity.evaluators.k_fold_accuracy import (
+    FoldAccuracies,
+    k_fold_accuracy,
 )
 from tensorflow_similarity.evaluators.lookup_metrics import (
     evaluate_lookups,
@@ -40,6 +50,8 @@ from tensorflow_similarity.evaluators.matching import (
 from tensorflow_similarity.evaluators.memory_evaluator import (
     MemoryEvaluator,
 )
+from tensorflow_similarity.evaluators.open_set import evaluate_open_set
+from tensorflow_similarity.evaluators.open_set_results import OpenSetResults
 from tensorflow_similarity.evaluators.post_processing_expansion import (
     augment_database,
     expand_queries,
@@ -57,13 +69,24 @@ from tensorflow_similarity.evaluators.probability import (
 from tensorflow_similarity.evaluators.retrieval import (
     evaluate_retrieval,
 )
+from tensorflow_similarity.evaluators.verification import (
+    evaluate_pairs,
+    evaluate_verification,
+)
+from tensorflow_similarity.evaluators.verification_results import VerificationResults
 
 __all__ = [
     "ClassConfusion",
     "ClassTable",
+    "EmbeddingHealth",
     "Evaluator",
+    "FoldAccuracies",
     "HardNegatives",
     "MemoryEvaluator",
+    "NearDuplicate",
+    "OpenSetResults",
+    "SuspectLabel",
+    "VerificationResults",
     "adaptive_threshold",
     "augment_database",
     "bootstrap_interval",
@@ -72,11 +95,16 @@ __all__ = [
     "calibrate_lookups",
     "class_confusion",
     "clustering_scores",
+    "embedding_health",
     "evaluate_lookups",
+    "evaluate_open_set",
+    "evaluate_pairs",
     "evaluate_retrieval",
+    "evaluate_verification",
     "expand_queries",
     "fit_probability",
     "hubness",
+    "k_fold_accuracy",
     "match",
     "match_lookups",
     "mine_hard_negatives",

@@ -1,37 +1,37 @@
-"""Classes as numbers."""
+"""Classes as numbers, whatever the labels are."""
 
 import numpy as np
 
-from tensorflow_similarity.evaluators.lookup_arrays import without_label
+from tensorflow_similarity._core import label_rows
+
+NO_CLASS = -1
 
 
-def class_codes(
-    labels: np.ndarray, others: np.ndarray, name: str = "query_labels"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of the classes that two arrays of labels have, from 0, the same in both.
+def class_codes(*labels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Numbers 0, 1, ... of the classes in each array, -1 where there is no label.
 
     Args:
-        labels, others: what `doors.as_labels` answers.
-        name: the argument that `others` came as.
+        *labels: arrays from `doors.as_labels`; one class has one number in all.
 
     Returns:
-        classes: the labels, ascending; codes of `labels` and codes of `others`, -1
-        without a label.
+        The numbers, int32 and as long as the labels; and the labels that they stand
+        for, ascending.
 
     Raises:
-        TypeError: for strings on one side and integers on the other.
+        TypeError: for integers in one array and strings in another.
     """
-    absent = without_label(labels), without_label(others)
-    given = [part[~gone] for part, gone in zip((labels, others), absent, strict=True)]
-    kinds = {part.dtype == object for part in given if len(part)}
-    if len(kinds) > 1:
+    there = [~label_rows.missing(part) for part in labels]
+    given = [part[known] for part, known in zip(labels, there, strict=True)]
+    filled = [part for part in given if len(part)] or given[:1]
+    if len({part.dtype == object for part in filled}) > 1:
         raise TypeError(
-            f"`labels` and `{name}` must be of one kind: integers or strings. "
-            "Received: one of each."
+            "The labels on both sides must be of one kind. Received: integers on one "
+            "side and strings on the other."
         )
-    parts = [part for part in given if len(part)] or given[:1]
-    classes, numbers = np.unique(np.concatenate(parts), return_inverse=True)
-    codes = np.full(len(labels), -1), np.full(len(others), -1)
-    codes[0][~absent[0]] = numbers[: len(given[0])]
-    codes[1][~absent[1]] = numbers[len(given[0]) :]
-    return classes, *codes
+    classes, joined = np.unique(np.concatenate(filled), return_inverse=True)
+    ends = np.cumsum([len(part) for part in given])
+    codes = []
+    for known, numbers in zip(there, np.split(joined, ends[:-1]), strict=True):
+        codes.append(np.full(len(known), NO_CLASS, np.int32))
+        codes[-1][known] = numbers
+    return codes, classes

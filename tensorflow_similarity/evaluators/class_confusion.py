@@ -118,18 +118,19 @@ def class_confusion(
     if looked_up:
         lookups = as_lookups(embeddings)
         asked = doors.as_labels(labels, len(lookups))
-        near = np.where(lookups.found[:, :k], lookups.labels[:, :k], None)
+        none: Any = None
+        near = np.where(lookups.found[:, :k], lookups.labels[:, :k], none)
         near_labels = doors.as_labels(near.reshape(-1), near.size, "labels of lookups")
-        classes, sources, targets = class_codes(asked, near_labels, "labels of lookups")
-        counts = _counts(np.repeat(sources, near.shape[1]), targets, len(classes))
-        return _of_counts(classes, *counts)
+        (sources, targets), classes = class_codes(asked, near_labels)
+        found = _counts(np.repeat(sources, near.shape[1]), targets, len(classes))
+        return _of_counts(classes, *found)
     items = doors.as_embeddings(embeddings, None)
     asked = doors.as_labels(labels, len(items))
     if len(items) < 2:
         raise ValueError(
             f"`embeddings` must hold at least two items. Received: {len(items)}."
         )
-    classes, codes, _ = class_codes(asked, asked)
+    (codes,), classes = class_codes(asked)
     search = LinearSearch(distance, items.shape[1])
     labelled = np.flatnonzero(codes >= 0)
     search.batch_add(items[labelled], labelled)

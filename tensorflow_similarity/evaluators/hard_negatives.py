@@ -183,7 +183,7 @@ def mine_hard_negatives(
         asked = item_labels
         if not alone:
             asked = doors.as_labels(query_labels, len(anchors), "query_labels")
-        _, codes, anchor_codes = class_codes(item_labels, asked)
+        (codes, anchor_codes), _ = class_codes(item_labels, asked)
     if positives is not None:
         pairs = as_pairs(positives, len(anchors), len(items), alone)
         distances = pair_distances(given, anchors, items, pairs)

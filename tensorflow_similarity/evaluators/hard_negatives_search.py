@@ -201,8 +201,8 @@ def nearest_positives(
         first = np.zeros(len(asking), np.int64)
         if alone:
             first = (rows[:, 0] == owners[asking]).astype(np.int64)
-        places = np.arange(len(asking)), first
-        best[asking], distances[asking] = rows[places], found[places]
+        every = np.arange(len(asking))
+        best[asking], distances[asking] = rows[every, first], found[every, first]
 
     small = np.flatnonzero((sizes[own] <= _SMALL_CLASS) & (sizes[own] > alone))
     step = max(1, _BLOCK_NEIGHBOURS // (_SMALL_CLASS * items.shape[1]))

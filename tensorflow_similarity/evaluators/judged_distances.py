@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core import doors
-from tensorflow_similarity.types import NO_LABEL, Lookup, Lookups
+from tensorflow_similarity.evaluators.lookup_arrays import labels_and_distances
+from tensorflow_similarity.types import Lookup, Lookups
 
 
 def as_judged(distances: Any, matches: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -52,33 +53,10 @@ def lookup_arrays(
         ValueError: if there is no query, or no neighbour at all.
         TypeError: for something other than lookups.
     """
-    if not isinstance(lookups, Lookups):
-        lookups = _as_lookups(lookups)
-    if not len(lookups) or not lookups.found.any():
+    labels, distances = labels_and_distances(lookups)
+    if not len(labels) or np.isinf(distances).all():
         raise ValueError(
             "`lookups` must hold the neighbours of one or more queries. Received: "
-            f"{len(lookups)} queries, and no neighbour."
+            f"{len(labels)} queries, and no neighbour."
         )
-    distances = np.where(lookups.found, lookups.distances, np.inf).astype(np.float64)
-    return lookups.labels, distances
-
-
-def _as_lookups(rows: Any) -> Lookups:
-    """The arrays of a list of lists of `Lookup`, short rows filled up."""
-    is_right = isinstance(rows, Sequence) and not isinstance(rows, str)
-    if not is_right or not all(isinstance(x, Lookup) for row in rows for x in row):
-        raise TypeError(
-            "`lookups` must be what `lookup` returns: `Lookups`, or a list of lists of "
-            f"`Lookup`. Received: {type(rows).__name__}."
-        )
-    sizes = np.array([len(row) for row in rows], np.int64)
-    width = max(1, sizes.max(initial=0))
-    found = np.arange(width) < sizes[:, None]
-    flat = [neighbour.label for row in rows for neighbour in row]
-    given = doors.as_labels(flat, len(flat), "the labels of `lookups`")
-    fill = None if given.dtype == object else NO_LABEL
-    labels = np.full(found.shape, fill, given.dtype)
-    labels[found] = given
-    distances = np.full(found.shape, np.inf)
-    distances[found] = [neighbour.distance for row in rows for neighbour in row]
-    return Lookups(np.where(found, 0, -1), distances, labels, found)
+    return labels, distances.astype(np.float64)

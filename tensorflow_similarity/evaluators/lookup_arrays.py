@@ -61,8 +61,9 @@ def only_where(lookups: Lookups, found: np.ndarray) -> Lookups:
     )
 
 
-def without_label(labels: np.ndarray) -> np.ndarray:
-    """Which labels, of any shape, say that there is none."""
-    if labels.dtype == object:
-        return np.frompyfunc(lambda label: label is None, 1, 1)(labels).astype(bool)
-    return labels == NO_LABEL
+def labels_and_distances(lookups: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and distances of neighbours, (n_queries, k); no label and inf for none."""
+    lookups = as_lookups(lookups)
+    none: Any = None if lookups.labels.dtype == object else NO_LABEL
+    labels = np.where(lookups.found, lookups.labels, none)
+    return labels, np.where(lookups.found, lookups.distances, np.inf)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tensorflow_similarity._core import doors
+from tensorflow_similarity.evaluators.lookup_arrays import labels_and_distances
 from tensorflow_similarity.retrieval_metrics import RetrievalMetric
 from tensorflow_similarity.retrieval_metrics.utils import compute_match_mask
-from tensorflow_similarity.types import NO_LABEL, Lookups
+from tensorflow_similarity.types import Lookups
 
 
 def evaluate_lookups(
@@ -47,7 +46,7 @@ def evaluate_lookups(
         >>> evaluate_lookups(lookups, [3], RecallAtK(k=1))
         {'recall@1': 1.0}
     """
-    labels, distances = as_arrays(lookups)
+    labels, distances = labels_and_distances(lookups)
     asked = [metrics] if isinstance(metrics, RetrievalMetric) else list(metrics)
     for metric in asked:
         if not isinstance(metric, RetrievalMetric):
@@ -74,22 +73,3 @@ def evaluate_lookups(
         )
         for metric in asked
     }
-
-
-def as_arrays(
-    lookups: Lookups | Sequence[Sequence[Any]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and distances (n_queries, k); where missing, no label and infinity."""
-    if isinstance(lookups, Lookups):
-        none: Any = None if lookups.labels.dtype == object else NO_LABEL
-        labels = np.where(lookups.found, lookups.labels, none)
-        return labels, np.where(lookups.found, lookups.distances, np.inf)
-    rows = [list(row) for row in lookups]
-    k = max(map(len, rows), default=0)
-    shape = (len(rows), k)
-    distances = np.full(shape, np.inf, np.float32)
-    flat: list[Any] = []
-    for i, row in enumerate(rows):
-        distances[i, : len(row)] = [neighbour.distance for neighbour in row]
-        flat += [neighbour.label for neighbour in row] + [None] * (k - len(row))
-    return doors.as_labels(flat, len(flat), "lookups").reshape(shape), distances

@@ -4,11 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity.evaluators.lookup_arrays import (
-    as_lookups,
-    only_where,
-    without_label,
-)
+from tensorflow_similarity._core import label_rows
+from tensorflow_similarity.evaluators.lookup_arrays import as_lookups, only_where
 from tensorflow_similarity.types import Lookups
 
 _RULES = ("ratio", "cohort")
@@ -93,7 +90,7 @@ def adaptive_threshold(
         square = ((distances - mean[:, None]) ** 2).sum(axis=1, where=cohort) / n
         return np.where(cohort.any(axis=1), mean - n_std * np.sqrt(square), -np.inf)
     rows = np.arange(len(distances))
-    labelled = found & ~without_label(lookups.labels)
+    labelled = found & ~label_rows.missing(lookups.labels)
     first = lookups.labels[rows, labelled.argmax(axis=1)]
     others = labelled & (lookups.labels != first[:, None])
     nearest = distances[rows, others.argmax(axis=1)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core import doors
-from tensorflow_similarity.types import NO_LABEL
+from tensorflow_similarity.evaluators.class_codes import NO_CLASS, class_codes
 
 _BLOCK = 4_000_000
 
@@ -57,8 +57,12 @@ class SameLabel(Relevance):
     """An item is relevant when it has the query's label."""
 
     def __init__(self, item_labels: np.ndarray, query_labels: np.ndarray):
-        encoded = _encode(item_labels, query_labels)
-        self._items, self._queries, self._sizes, self.classes = encoded
+        # int32: codes of thousands of neighbours are gathered for each query.
+        codes, self.classes = class_codes(item_labels, query_labels)
+        self._items, self._queries = codes
+        # The last class is none and has no items: what the code -1 points at.
+        present = self._items[self._items != NO_CLASS]
+        self._sizes = np.bincount(present, minlength=len(self.classes) + 1)
 
     def counts(self, own: np.ndarray) -> np.ndarray:
         found: np.ndarray = self._sizes[self._queries]
@@ -223,33 +227,3 @@ def _without(gains: np.ndarray, own: np.ndarray) -> np.ndarray:
     known = np.flatnonzero(own >= 0)
     gains[known, own[known]] = 0
     return gains
-
-
-def _encode(
-    item_labels: np.ndarray, query_labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Class numbers of items and queries, -1 for none; items per class; classes."""
-    missing = [_missing(labels) for labels in (item_labels, query_labels)]
-    labels = [item_labels[~missing[0]], query_labels[~missing[1]]]
-    kinds = ["strings" if part.dtype == object else "integers" for part in labels]
-    if len(labels[0]) and len(labels[1]) and kinds[0] != kinds[1]:
-        raise TypeError(
-            "`labels` and `query_labels` must be of one kind. Received: labels are "
-            f"{kinds[0]}, query_labels are {kinds[1]}."
-        )
-    given = [part for part in labels if len(part)] or labels[:1]
-    classes, codes = np.unique(np.concatenate(given), return_inverse=True)
-    # int32: codes of thousands of neighbours are gathered for each query.
-    item_codes = np.full(len(item_labels), -1, np.int32)
-    query_codes = np.full(len(query_labels), -1, np.int32)
-    item_codes[~missing[0]] = codes[: len(labels[0])]
-    query_codes[~missing[1]] = codes[len(labels[0]) :]
-    # The last class is none and has no items: what the code -1 points at.
-    sizes = np.bincount(codes[: len(labels[0])], minlength=len(classes) + 1)
-    return item_codes, query_codes, sizes, classes
-
-
-def _missing(labels: np.ndarray) -> np.ndarray:
-    if labels.dtype == object:
-        return np.array([label is None for label in labels], bool)
-    return labels == NO_LABEL
