@@ -163,7 +163,7 @@ def test_a_calibration_is_saved_with_the_index(indexed, queries, tmp_path, form)
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Lift(ClassificationMetric):
+class AcceptedShare(ClassificationMetric):
     def __init__(self, name="f1@k"):
         super().__init__(name, "lift")
 
@@ -172,7 +172,7 @@ class Lift(ClassificationMetric):
 
 
 def test_a_metric_of_ones_own_outlives_saving(indexed, queries, tmp_path):
-    indexed.calibrate(*queries, calibration_metric=Lift(), verbose=0)
+    indexed.calibrate(*queries, calibration_metric=AcceptedShare(), verbose=0)
     indexed.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert again.evaluate_classification(*queries, verbose=0)["optimal"]["f1@k"] == [1]
