@@ -7,7 +7,7 @@ import numpy as np
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.evaluators.class_codes import class_codes
-from tensorflow_similarity.evaluators.lookup_arrays import as_lookups
+from tensorflow_similarity.evaluators.lookup_arrays import as_lookups, only_where
 from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.types import Lookups
 
@@ -118,11 +118,11 @@ def class_confusion(
     if looked_up:
         lookups = as_lookups(embeddings)
         asked = doors.as_labels(labels, len(lookups))
-        near = np.where(lookups.found[:, :k], lookups.labels[:, :k], None)
-        near_labels = doors.as_labels(near.reshape(-1), near.size, "labels of lookups")
+        near = only_where(lookups, lookups.found).labels[:, :k]
+        near_labels = near.reshape(-1)
         classes, sources, targets = class_codes(asked, near_labels, "labels of lookups")
-        counts = _counts(np.repeat(sources, near.shape[1]), targets, len(classes))
-        return _of_counts(classes, *counts)
+        sources = np.repeat(sources, near.shape[1])
+        return _of_counts(classes, *_counts(sources, targets, len(classes)))
     items = doors.as_embeddings(embeddings, None)
     asked = doors.as_labels(labels, len(items))
     if len(items) < 2:
@@ -133,7 +133,7 @@ def class_confusion(
     search = LinearSearch(distance, items.shape[1])
     labelled = np.flatnonzero(codes >= 0)
     search.batch_add(items[labelled], labelled)
-    keys, totals = np.empty(0, np.int64), np.empty(0, np.int64)
+    keys, totals = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     step = max(1, _BLOCK_NEIGHBOURS // (k + 1))
     for start in range(0, len(labelled), step):
         own = labelled[start : start + step]
@@ -142,9 +142,10 @@ def class_confusion(
         if near.shape[1] == k + 1:
             others[others.all(axis=1), -1] = False
         sources = np.repeat(codes[own], others.sum(axis=1))
-        new, counts = _counts(sources, codes[near[others]], len(classes))
-        keys, totals = np.concatenate([keys, new]), np.concatenate([totals, counts])
-    return _of_counts(classes, keys, totals)
+        pairs, counts = _counts(sources, codes[near[others]], len(classes))
+        keys.append(pairs)
+        totals.append(counts)
+    return _of_counts(classes, np.concatenate(keys), np.concatenate(totals))
 
 
 def _holds_lookups(rows: list[Any]) -> bool:

@@ -201,8 +201,8 @@ def nearest_positives(
         first = np.zeros(len(asking), np.int64)
         if alone:
             first = (rows[:, 0] == owners[asking]).astype(np.int64)
-        places = np.arange(len(asking)), first
-        best[asking], distances[asking] = rows[places], found[places]
+        each = np.arange(len(asking))
+        best[asking], distances[asking] = rows[each, first], found[each, first]
 
     small = np.flatnonzero((sizes[own] <= _SMALL_CLASS) & (sizes[own] > alone))
     step = max(1, _BLOCK_NEIGHBOURS // (_SMALL_CLASS * items.shape[1]))
@@ -217,6 +217,7 @@ def nearest_positives(
             there &= rows != owners[asking, None]
         found = measured(kernel, vectors, anchors[owners[asking]], rows)
         found = np.where(there, found, np.inf)
-        nearest = np.arange(len(asking)), found.argmin(axis=1)
-        best[asking], distances[asking] = rows[nearest], found[nearest]
+        nearest = found.argmin(axis=1)[:, None]
+        best[asking] = np.take_along_axis(rows, nearest, 1)[:, 0]
+        distances[asking] = np.take_along_axis(found, nearest, 1)[:, 0]
     return np.stack([owners, best], axis=1), distances
