@@ -64,7 +64,7 @@ def evaluate_retrieval(
     in `n_lone_queries`. Items without a label (None) stay in the ranking and are
     relevant to nothing; the label -1 is a class like any other.
 
-    Distances are compared as float32. Down to 128 neighbours they are measured from the
+    Distances are compared as float32. Down to 64 neighbours they are measured from the
     differences; deeper ones are float64 products rounded to float32. Memory is blocks
     of queries by the largest k or R, or by the items, never items by items.
 

@@ -16,7 +16,7 @@ from tensorflow_similarity.evaluators.retrieval_values import (
 # Neighbours held at a time: with ids, distances and counts about 60 MB.
 _BLOCK_NEIGHBOURS = 2_000_000
 # Queries in a block at most: several blocks keep several cores at work.
-_BLOCK_QUERIES = 2048
+_BLOCK_QUERIES = 512
 
 
 @dataclass(frozen=True, eq=False)
