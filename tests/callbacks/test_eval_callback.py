@@ -305,7 +305,7 @@ def test_what_is_handed_to_tensorboard(tmp_path, monkeypatch):
         create_file_writer=lambda path: folders.append(path) or Writer(),
         scalar=lambda name, value, step: written.append((name, value, step)),
     )
-    module = importlib.import_module("tensorflow_similarity.callbacks.eval_callback")
+    module = importlib.import_module("tensorflow_similarity.callbacks._tensorboard")
     monkeypatch.setattr(module, "_summary", lambda: summary)
     judge = EvalCallback(QX, QY, TX, TY, tb_logdir=tmp_path)
     history = fit(make_model(), [judge], epochs=3)
