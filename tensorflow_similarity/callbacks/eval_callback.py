@@ -11,8 +11,8 @@ import numpy as np
 from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.embedding import BATCH_SIZE
-from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity.callbacks._examples import examples, labels_of
+from tensorflow_similarity.callbacks._tensorboard import scalar_writer, write_scalars
 from tensorflow_similarity.callbacks._watched import (
     check_every,
     distance_of,
@@ -22,11 +22,15 @@ from tensorflow_similarity.callbacks._watched import (
 from tensorflow_similarity.classification_metrics import make_classification_metric
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.evaluators import MemoryEvaluator
+from tensorflow_similarity.evaluators.retrieval_ranking import in_threads
 from tensorflow_similarity.matchers import make_classification_matcher
 from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.types import Lookups
 
 logger = logging.getLogger(__name__)
+
+# Queries that a thread searches for at a time.
+_BLOCK = 1024
 
 _KNOWN, _UNKNOWN = "_known_classes", "_unknown_classes"
 
@@ -142,8 +146,7 @@ class EvalCallback(keras.callbacks.Callback):
         self.tb_logdir = tb_logdir
         self.tb_writer = None
         if tb_logdir is not None:
-            folder = str(Path(tb_logdir) / "index")
-            self.tb_writer = _summary().create_file_writer(folder)
+            self.tb_writer = scalar_writer(Path(tb_logdir) / "index")
         # Keras may call such hooks in another thread: ours then does nothing.
         self.async_safe = every_steps is None
         self._n_steps = 0
@@ -238,8 +241,15 @@ class EvalCallback(keras.callbacks.Callback):
         search = LinearSearch(self.distance, items.shape[1])
         search.batch_add(items, np.arange(len(items)))
         # A metric may leave the nearest out.
-        rows, found = search.batch_lookup(queries, self._n_neighbours() + 1)
-        return Lookups(rows, found, labels[rows])
+        k = self._n_neighbours() + bool(self.retrieval_metrics)
+        places = np.arange(len(queries))
+        blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
+        answers = in_threads(
+            lambda block: search.batch_lookup(queries[block], k), blocks, verbose=0
+        )
+        found = [answer for _, answer in answers]
+        rows = np.concatenate([rows for rows, _ in found])
+        return Lookups(rows, np.concatenate([d for _, d in found]), labels[rows])
 
     def _judged(self, labels: np.ndarray, lookups: Lookups | None) -> dict[str, float]:
         """Values by name; NaN without lookups."""
@@ -275,13 +285,8 @@ class EvalCallback(keras.callbacks.Callback):
         return values
 
     def _write(self, values: dict[str, float], step: int) -> None:
-        if self.tb_writer is None:
-            return
-        summary = _summary()
-        with self.tb_writer.as_default():
-            for name, value in values.items():
-                summary.scalar(name, value, step=step)
-        self.tb_writer.flush()
+        if self.tb_writer is not None:
+            write_scalars(self.tb_writer, values, step)
 
     def _n_neighbours(self) -> int:
         return max([self.k, *(metric.k for metric in self.retrieval_metrics)])
@@ -326,10 +331,3 @@ def _as_list(metrics: Any) -> list[Any]:
                 f"`RecallAtK(k=1)`. Received: {one!r}."
             )
     return made
-
-
-def _summary() -> Any:
-    """What writes TensorBoard's files."""
-    purpose = "Writing files for TensorBoard (`tb_logdir`)"
-    optional_import("tensorboard", purpose=purpose)
-    return optional_import("tensorflow", purpose=purpose).summary

@@ -121,7 +121,9 @@ def class_confusion(
         none: Any = None
         near = np.where(lookups.found[:, :k], lookups.labels[:, :k], none)
         near_labels = doors.as_labels(near.reshape(-1), near.size, "labels of lookups")
-        (sources, targets), classes = class_codes(asked, near_labels)
+        (sources, targets), classes = class_codes(
+            asked, near_labels, names=("labels", "labels of lookups")
+        )
         found = _counts(np.repeat(sources, near.shape[1]), targets, len(classes))
         return _of_counts(classes, *found)
     items = doors.as_embeddings(embeddings, None)

@@ -63,15 +63,18 @@ def evaluate_open_set(
             f"{'neither' if known is None else 'both'}."
         )
     flat = labels.reshape(-1)
+    names = ("labels of lookups", "query_labels")
     if known is None:
         n_indexed = doors.as_array(indexed_labels).shape
         indexed = doors.as_labels(
             indexed_labels, n_indexed[0] if n_indexed else 0, "indexed_labels"
         )
-        (codes, query_codes, indexed_codes), _ = class_codes(flat, asked, indexed)
+        (codes, query_codes, indexed_codes), _ = class_codes(
+            flat, asked, indexed, names=(*names, "indexed_labels")
+        )
         is_known = np.isin(query_codes, indexed_codes)
     else:
-        (codes, query_codes), _ = class_codes(flat, asked)
+        (codes, query_codes), _ = class_codes(flat, asked, names=names)
         is_known = _as_flags(known, n_queries)
     is_known = is_known & (query_codes != NO_CLASS)
     if is_known.all() or not is_known.any():

@@ -317,7 +317,7 @@ def test_items_are_left_out_of_their_own_answers():
 def test_lists_of_lookups_of_unequal_lengths_do():
     rows = [[Lookup(1, 0.1, "a"), Lookup(2, 0.2, "b")], [Lookup(1, 0.3, "b")], []]
     results = calibrate_lookups(["a", "b", "c"], rows)
-    assert results.cutpoints["optimal"]["distance"] == 0.3
+    assert results.cutpoints["optimal"]["distance"] == pytest.approx(0.3)
     assert match_lookups(rows, results, no_match_label="none") == ["a", "b", "none"]
     assert match_lookups([], results) == []
     assert match_lookups([], results, "all") == {"optimal": []}
@@ -435,7 +435,7 @@ ONE = [[Lookup(1, 0.1, 1)], [Lookup(1, 0.2, 1)]]
         (lambda: calibrate_lookups([1], ONE), ValueError, "one label for each"),
         (lambda: calibrate_lookups(["a", "b"], ONE), TypeError, "of one kind"),
         (lambda: calibrate_lookups([], []), ValueError, "Received: 0 queries"),
-        (lambda: calibrate_lookups([1], "x"), TypeError, "what `lookup` returns"),
+        (lambda: calibrate_lookups([1], "x"), TypeError, "must be `Lookups`"),
         (
             lambda: calibrate_lookups([1], [[Lookup(1, 0.1)]]),
             ValueError,
