@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tensorflow_similarity.models.embedding import n_replicas
+from tensorflow_similarity._core.embedding import n_replicas
 
 # What Keras takes for arrays if it is not told.
 KERAS_BATCH_SIZE = 32

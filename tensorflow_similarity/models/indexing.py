@@ -9,9 +9,7 @@ import numpy as np
 
 from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
-from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.indexer import Indexer
-from tensorflow_similarity.models.embedding import (
+from tensorflow_similarity._core.embedding import (
     BATCH_SIZE,
     embed,
     embed_batch,
@@ -20,6 +18,8 @@ from tensorflow_similarity.models.embedding import (
     output_names,
     output_number,
 )
+from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.indexer import Indexer
 from tensorflow_similarity.models.fingerprint import fingerprint, steps_taken
 from tensorflow_similarity.models.index_settings import (
     IndexSettings,

@@ -7,6 +7,7 @@ import numpy as np
 
 from tensorflow_similarity import classification_metrics
 from tensorflow_similarity._core import doors
+from tensorflow_similarity._core.embedding import embed
 from tensorflow_similarity.classification_metrics import (
     ClassificationMetric,
     make_classification_metric,
@@ -26,7 +27,6 @@ from tensorflow_similarity.evaluators.judged_distances import lookup_arrays
 from tensorflow_similarity.evaluators.matching import cutpoint_names, matcher_of
 from tensorflow_similarity.evaluators.memory_evaluator import as_retrieval_metrics
 from tensorflow_similarity.matchers import ClassificationMatch, count
-from tensorflow_similarity.models.embedding import embed
 from tensorflow_similarity.models.indexing import IndexingMixin
 from tensorflow_similarity.types import CalibrationResults, Lookups
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from tensorflow_similarity._core.embedding import output_names
 from tensorflow_similarity.losses import MetricLoss, TrainedLoss
-from tensorflow_similarity.models.embedding import output_names
 
 
 class LossLayers(keras.layers.Layer):

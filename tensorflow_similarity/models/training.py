@@ -7,15 +7,15 @@ from typing import Any
 
 import keras
 
-from tensorflow_similarity._core.phase import phase
-from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.models.devices import check_compilable, check_even
-from tensorflow_similarity.models.embedding import (
+from tensorflow_similarity._core.embedding import (
     check_embedding,
     n_replicas,
     output_names,
     output_number,
 )
+from tensorflow_similarity._core.phase import phase
+from tensorflow_similarity.distances import Distance
+from tensorflow_similarity.models.devices import check_compilable, check_even
 from tensorflow_similarity.models.fingerprint import steps_taken
 from tensorflow_similarity.models.grad_cache import GradCache, check_chunk
 from tensorflow_similarity.models.index_settings import (

@@ -1,31 +1,22 @@
 """`evaluate_retrieval` beside what pytorch-metric-learning says of the same problems.
 
-`benchmarks/peer_retrieval.py` wrote the figures in the peer's own environment and
+`tests/evaluators/peer_retrieval.py` wrote the figures in the peer's own environment and
 says why the problems leave no room for the two places where definitions differ.
 """
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
 from tensorflow_similarity.evaluators import evaluate_retrieval, retrieval_ranking
+from tests.evaluators.peer_retrieval import problem
 
 HERE = Path(__file__).parent
 FIGURES = json.loads((HERE / "peer_figures.json").read_text("utf-8"))["problems"]
 
 
-@pytest.fixture(scope="module")
-def problem():
-    path = HERE.parents[1] / "benchmarks" / "peer_retrieval.py"
-    spec = importlib.util.spec_from_file_location("peer_retrieval", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.problem
-
-
-def test_problems_are_of_every_kind(problem):
+def test_problems_are_of_every_kind():
     made = [problem(int(seed)) for seed in FIGURES]
     assert len(made) == 20
     outs = [leaves_out for *_, leaves_out in made]
@@ -36,7 +27,7 @@ def test_problems_are_of_every_kind(problem):
 @pytest.mark.parametrize("shallow", [128, 0])
 @pytest.mark.parametrize("average", ["micro", "macro"])
 @pytest.mark.parametrize("seed", FIGURES)
-def test_agrees_with_the_peer(problem, seed, average, shallow, monkeypatch):
+def test_agrees_with_the_peer(seed, average, shallow, monkeypatch):
     monkeypatch.setattr(retrieval_ranking, "_SHALLOW", shallow)
     items, labels, queries, asked, leaves_out = problem(int(seed))
     arguments = (items, labels) if leaves_out else (items, labels, queries, asked)

@@ -1,6 +1,6 @@
 """Writes what pytorch-metric-learning's AccuracyCalculator says of 20 random problems.
 
-    PEER/bin/python benchmarks/peer_retrieval.py tests/evaluators/peer_figures.json
+    cd tests/evaluators; PEER/bin/python peer_retrieval.py peer_figures.json
 
 runs in the peer's own environment (`pip install pytorch-metric-learning faiss-cpu`
 into a new one); this library is not needed there. `tests/evaluators/test_peer.py`
