@@ -296,6 +296,12 @@ class Lookups(Sequence[list[Lookup]]):
         n_queries, k = self.ids.shape
         return f"Lookups(n_queries={n_queries}, k={k}, found={int(self.found.sum())})"
 
+    def _repr_html_(self) -> str:
+        """A table of the first queries, for notebooks."""
+        from tensorflow_similarity._core.lookup_table import lookup_table
+
+        return lookup_table(self)
+
 
 def _same(a: Any, b: Any) -> bool:
     """Equality of user data of any kind; NaN equals NaN, None only None."""
