@@ -5,6 +5,10 @@ from tensorflow_similarity.visualization.neighbors import (
     viz_neigbors_imgs,
     viz_neighbors_imgs,
 )
+from tensorflow_similarity.visualization.neighbors_gallery import (
+    NeighborsGallery,
+    neighbors_gallery,
+)
 from tensorflow_similarity.visualization.plot_calibration import plot_calibration
 from tensorflow_similarity.visualization.plot_det import plot_det
 from tensorflow_similarity.visualization.plot_distances import plot_distances
@@ -23,7 +27,9 @@ from tensorflow_similarity.visualization.visualize_views import (
 )
 
 __all__ = [
+    "NeighborsGallery",
     "confusion_matrix",
+    "neighbors_gallery",
     "plot_calibration",
     "plot_det",
     "plot_distances",
