@@ -301,6 +301,12 @@ class Lookups(Sequence[list[Lookup]]):
         n_queries, k = self.ids.shape
         return f"Lookups(n_queries={n_queries}, k={k}, found={int(self.found.sum())})"
 
+    def _repr_html_(self) -> str:
+        """A table of the first queries, for notebooks."""
+        from tensorflow_similarity._core.lookup_table import lookup_table
+
+        return lookup_table(self)
+
 
 @dataclass(frozen=True, eq=False)
 class ProbabilityCurve:

@@ -22,6 +22,7 @@ PAGES = [
     "evaluate_while_training",
     "hard_negatives",
     "judge_retrieval",
+    "plots",
     "thresholds",
     "verification",
 ]

@@ -27,7 +27,8 @@ def as_lookups(lookups: Any) -> Lookups:
     ):
         raise TypeError(
             "`lookups` must be `Lookups`, as `model.lookup(x)` answers, or a list of "
-            f"lists of `Lookup`. Received: {type(lookups).__name__}."
+            f"lists of `Lookup`; for one query pass `[neighbors]`. Received: "
+            f"{type(lookups).__name__}."
         )
     flat = [one for row in rows for one in row]
     lengths = np.array([len(row) for row in rows], np.int64)

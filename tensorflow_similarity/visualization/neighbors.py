@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.optional import optional_import
+from tensorflow_similarity._core.pictures import as_picture
 from tensorflow_similarity.types import Lookup
+from tensorflow_similarity.visualization.class_names import as_label, class_name
 
 # Blue and vermilion of Okabe and Ito's palette, told apart by colour-blind readers;
 # the word in the title and the width of the frame say the same without colour.
@@ -64,8 +65,8 @@ def viz_neighbors_imgs(
         ImportError: if Matplotlib is missing.
     """
     neighbors = _as_neighbors(neighbors)
-    label = _as_label(example_class)
-    pictures = [_as_picture(example, "`example`")]
+    label = as_label(example_class)
+    pictures = [as_picture(example, "`example`")]
     for neighbor in neighbors:
         if neighbor.data is None:
             raise ValueError(
@@ -73,8 +74,8 @@ def viz_neighbors_imgs(
                 "without `data`. Index with `model.index(x, y, data=x)`."
             )
         name = f"The `data` of the neighbour of rank {neighbor.rank}"
-        pictures.append(_as_picture(neighbor.data, name))
-    named = [_name(item, class_mapping) for item in (label, *_labels(neighbors))]
+        pictures.append(as_picture(neighbor.data, name))
+    named = [class_name(item, class_mapping) for item in (label, *_labels(neighbors))]
 
     plt = optional_import("matplotlib.pyplot", purpose="Drawing neighbours")
     figure, axes = plt.subplots(
@@ -121,71 +122,13 @@ def _as_neighbors(neighbors: Any) -> list[Lookup]:
     return found
 
 
-def _as_label(label: Any) -> int | str | None:
-    """The label inside arrays and tensors of one element."""
-    if label is None or isinstance(label, int | str):
-        return label
-    array = doors.as_array(label)
-    if array.size != 1:
-        raise ValueError(
-            "`example_class` must be one label. Received an array of shape "
-            f"{array.shape}."
-        )
-    item = array.item()
-    if isinstance(item, bytes):
-        return item.decode()
-    return int(item) if isinstance(item, float) and item.is_integer() else item
-
-
 def _labels(neighbors: list[Lookup]) -> list[int | str | None]:
-    return [_as_label(neighbor.label) for neighbor in neighbors]
+    return [as_label(neighbor.label) for neighbor in neighbors]
 
 
 def _is_wrong(label: Any, expected: int | str | None) -> bool:
-    label = _as_label(label)
+    label = as_label(label)
     return label is not None and expected is not None and label != expected
-
-
-def _name(label: int | str | None, class_mapping: Any) -> str:
-    """What the mapping calls the label; the label itself where it does not know."""
-    if class_mapping is None or label is None:
-        return "no label" if label is None else str(label)
-    if hasattr(class_mapping, "get"):
-        return str(class_mapping.get(label, label))
-    if not isinstance(class_mapping, list | tuple | np.ndarray):
-        raise TypeError(
-            "`class_mapping` must have `.get`, as a dict does, or be a list or tuple. "
-            f"Received: {type(class_mapping).__name__}."
-        )
-    if isinstance(label, int) and 0 <= label < len(class_mapping):
-        return str(class_mapping[label])
-    return str(label)
-
-
-def _as_picture(picture: Any, name: str) -> np.ndarray:
-    """(height, width), or (height, width, 3 or 4) as uint8 or floats from 0 to 1."""
-    try:
-        array = doors.as_array(picture)
-    except ValueError:
-        array = np.array(None)
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    good = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))
-    if not good or array.size == 0 or array.dtype.kind not in "fiub":
-        shape = f"shape={array.shape}, dtype={array.dtype}"
-        raise ValueError(
-            f"{name} must be one picture of numbers, shape (height, width), (height, "
-            f"width, 1) or (height, width, 3). Received: {shape}."
-        )
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    elif array.ndim == 3:
-        # Colours that are integers run to 255, in any integer type.
-        return np.clip(array, 0, 255).astype(np.uint8)
-    if array.ndim == 3:
-        scale = 255.0 if np.nanmax(array) > 1.0 else 1.0
-        return np.clip(array / scale, 0.0, 1.0)
-    return array
 
 
 def _colours(picture: np.ndarray, cmap: str) -> dict[str, Any]:
