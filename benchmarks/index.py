@@ -453,7 +453,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.install:
         rest = [a for a in sys.argv[1:] if a not in ("--install", arguments.install)]
-        os.execv(install(arguments.install), ["python", __file__, *rest])
+        python = install(arguments.install)
+        # By its own path: Python finds its environment by the name it is called by.
+        os.execv(python, [python, __file__, *rest])
     figures = []
     for name in ["100k"] if arguments.quick else arguments.sets.split(","):
         figures.append(one_set(name, arguments.quick))
