@@ -74,12 +74,24 @@ class Details {
     this.tip.style.top = `${Math.max(0, top)}px`;
   }
 
+  // One line on label and distance, one on the rest.
   button(i, distance, agree = null) {
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.point = i;
     button.onclick = () => this.pick(i);
-    button.append(...this.parts(i, distance, agree, 40));
+    const words = document.createElement("div");
+    const mark = agree === null ? "" : agree ? " \u2713" : " \u00d7";
+    const first = document.createElement("b");
+    first.textContent = `${this.facts.label(i)}${mark} `;
+    const far = distance === undefined ? "" : distance.toPrecision(4);
+    const rest = this.facts.columnNames.map((name) => this.facts.columns[name][i]);
+    const second = document.createElement("span");
+    second.className = "rest";
+    second.textContent = [...rest, `id ${this.facts.ids[i]}`].join(" \u00b7 ");
+    words.append(first, far, second);
+    const picture = this.pictures.draw(i, 40);
+    button.append(...(picture ? [picture, words] : [words]));
     return button;
   }
 
@@ -94,22 +106,21 @@ class Details {
   }
 
   // Picture and words of one point.
-  parts(i, distance, agree = null, size = undefined) {
+  parts(i, distance) {
     const words = document.createElement("div");
-    const say = (name, text, mark = "") => {
+    const say = (name, text) => {
       const line = document.createElement("span");
       line.className = "fact";
       const bold = document.createElement("b");
       bold.textContent = name;
-      line.append(bold, ` ${text}${mark}`);
+      line.append(bold, ` ${text}`);
       words.append(line);
     };
-    const mark = agree === null ? "" : agree ? " \u2713" : " \u00d7";
-    if (this.facts.labels) say("label", this.facts.label(i), mark);
+    if (this.facts.labels) say("label", this.facts.label(i));
     if (distance !== undefined) say("distance", distance.toPrecision(4));
     for (const name of this.facts.columnNames) say(name, this.facts.columns[name][i]);
     say("id", this.facts.ids[i]);
-    const picture = this.pictures.draw(i, size);
+    const picture = this.pictures.draw(i);
     return picture ? [picture, words] : [words];
   }
 }

@@ -63,8 +63,7 @@ class Projector {
   // Where point i is in the window, {x, y}.
   place(i) {
     const { left, top } = this.view.el.getBoundingClientRect();
-    const { bbox, x_scale, y_scale } = this.view.frame;
-    void bbox;
+    const { x_scale, y_scale } = this.view.frame;
     return { x: left + x_scale.compute(this.x[i]), y: top + y_scale.compute(this.y[i]) };
   }
 
