@@ -62,7 +62,7 @@ def timed(call):
 
 
 def frames(path, seconds, more=()):
-    """Milliseconds between frames while panning, and seconds until the page is there."""
+    """Milliseconds between frames while panning, and seconds until the page is."""
     with browser.started(more=more) as driver:
         opening, page = timed(lambda: browser.Page(driver, path.as_uri()))
         renderer = page.run(
@@ -144,7 +144,9 @@ def measure_layout(n):
     cosine = distances.get("cosine")
 
     def ours(rows, densmap=True):
-        return layout_of(rows, "umap", cosine, nearest_points(rows, 14, cosine), densmap)
+        return layout_of(
+            rows, "umap", cosine, nearest_points(rows, 14, cosine), densmap
+        )
 
     def alone(rows, densmap=True):
         with warnings.catch_warnings():

@@ -123,9 +123,7 @@ class Page:
     def run_later(self, program):
         """A program that calls `done` when it is at its end."""
         self.driver.set_script_timeout(60)
-        return self.driver.execute_async_script(
-            f"const done = arguments[0]; {program}"
-        )
+        return self.driver.execute_async_script(f"const done = arguments[0]; {program}")
 
     def place(self, i):
         """Where point i is in the window."""

@@ -90,9 +90,7 @@ def by_column(name: str, column: Sequence[Any]) -> Colouring | None:
     numbers = [item for item in given if isinstance(item, int | float)]
     kinds = {type(item) for item in given}
     distinct = set(given) if all(_is_hashable(item) for item in given) else set()
-    if len(numbers) == len(given) and (
-        len(distinct) > _MOST_CLASSES or float in kinds
-    ):
+    if len(numbers) == len(given) and (len(distinct) > _MOST_CLASSES or float in kinds):
         return _by_number(name, items)
     if not distinct or len(distinct) > max(_MOST_CLASSES, len(items) // 2):
         return None

@@ -87,7 +87,9 @@ class Projection:
         notebook = _notebook()
         if notebook is not None:
             self._shown_in = notebook.execution_count
-            display = optional_import("IPython.display", purpose="Showing the projector")
+            display = optional_import(
+                "IPython.display", purpose="Showing the projector"
+            )
             display.display(display.HTML(self._frame()))
             return
         handle, name = tempfile.mkstemp(prefix="projector_", suffix=".html")
@@ -152,8 +154,10 @@ def _notebook() -> Any:
 
 def _open(uri: str) -> bool:
     # Without a screen a text browser would take the terminal over.
-    has_screen = os.name == "nt" or os.environ.get("DISPLAY") or os.environ.get(
-        "WAYLAND_DISPLAY"
+    has_screen = (
+        os.name == "nt"
+        or os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
     )
     if not has_screen and os.uname().sysname != "Darwin":
         return False

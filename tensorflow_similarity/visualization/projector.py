@@ -6,7 +6,8 @@ import numpy as np
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity.visualization import colours, layout as layouts
+from tensorflow_similarity.visualization import colours
+from tensorflow_similarity.visualization import layout as layouts
 from tensorflow_similarity.visualization.layout import Layout
 from tensorflow_similarity.visualization.nearest_points import nearest_points
 from tensorflow_similarity.visualization.points import Points, is_index, points_of
@@ -131,7 +132,13 @@ def projector(
         Nature Biotechnology 2021 (densMAP).
     """
     _check_options(
-        image_size, pt_size, pastel_factor, plot_size, active_drag, neighbors, max_points
+        image_size,
+        pt_size,
+        pastel_factor,
+        plot_size,
+        active_drag,
+        neighbors,
+        max_points,
     )
     optional_import("bokeh.plotting", purpose="Drawing the projector")
     index = embeddings if is_index(embeddings) else None

@@ -19,6 +19,8 @@ from tensorflow_similarity.visualization.thumbnails import Thumbnails
 _PROGRAMS = ("facts.js", "pictures.js", "classes.js", "details.js", "projector.js")
 # Tools of the plot by the names that `active_drag` takes.
 DRAG_TOOLS = ("box_zoom", "pan", "lasso_select", "box_select")
+# On a canvas about so many points are drawn while they move, all when they rest.
+_MOVING_POINTS = 2_000
 # Share of the plot's side left free around the points.
 _MARGIN = 0.04
 
@@ -126,6 +128,8 @@ def _plot(
         background_fill_color=None,
         border_fill_color=None,
         outline_line_color="#999999",
+        lod_threshold=_MOVING_POINTS,
+        lod_factor=max(2, len(coordinates) // _MOVING_POINTS),
         name="plot",
     )
     figure.toolbar.logo = None

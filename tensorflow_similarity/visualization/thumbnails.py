@@ -55,9 +55,7 @@ def thumbnails(images: Any, n: int, image_size: int) -> Thumbnails:
         ImportError: if Pillow is missing.
     """
     pictures = _checked(images, n)
-    pil = optional_import(
-        "PIL.Image", purpose="Drawing thumbnails", package="pillow"
-    )
+    pil = optional_import("PIL.Image", purpose="Drawing thumbnails", package="pillow")
     scaled, mode = _scaled(pictures)
     sides = {picture.shape[:2] for picture in scaled}
     notes = []

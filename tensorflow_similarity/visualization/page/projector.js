@@ -3,8 +3,22 @@
 // A pointer so many pixels from a point is on it.
 const REACH = 8;
 
+// Whether WebGL runs on a graphics card. Where a program stands in for one it is many
+// times slower than the canvas, on which Bokeh draws some of many points while they move.
+const hasGraphicsCard = () => {
+  const options = { failIfMajorPerformanceCaveat: true };
+  const gl = document.createElement("canvas").getContext("webgl", options);
+  if (gl === null) return false;
+  const named = gl.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+};
+
 class Projector {
   static async start(target, facts) {
+    const [root] = facts.plot.doc.roots;
+    if (!hasGraphicsCard()) root.attributes.output_backend = "canvas";
     const views = await Bokeh.embed.embed_item(facts.plot, target);
     delete facts.plot;
     const [view] = views.roots ?? views;
@@ -24,7 +38,15 @@ class Projector {
     this.details = new Details(facts, this.pictures, (i) => this.pick(i));
     this.classes = new Classes(
       facts, (visible) => this.show(visible), (colouring) => this.colour(colouring));
+    this.colourWhileMoving();
     this.listen();
+  }
+
+  // Bokeh would draw those of the points that it moves in grey.
+  colourWhileMoving() {
+    const [renderer] = this.figure.renderers;
+    const moving = this.view.renderer_view?.(renderer)?.decimated_glyph;
+    moving?.model.setv({ fill_color: renderer.glyph.fill_color, fill_alpha: 1 });
   }
 
   listen() {
