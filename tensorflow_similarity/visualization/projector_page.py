@@ -157,7 +157,31 @@ def _plot(
         line_color="#d55e00",
         line_width=2,
     )
-    return embed.json_item(figure)
+    return _renumbered(embed.json_item(figure))
+
+
+def _renumbered(item: Any) -> Any:
+    """Bokeh's JSON with models numbered from 0, not from what was drawn before."""
+    numbers: dict[str, str] = {}
+
+    def note(part: Any) -> None:
+        if isinstance(part, dict):
+            if isinstance(part.get("id"), str):
+                numbers.setdefault(part["id"], f"m{len(numbers)}")
+            part = list(part.values())
+        if isinstance(part, list):
+            for inner in part:
+                note(inner)
+
+    def renamed(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: renamed(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [renamed(inner) for inner in part]
+        return numbers.get(part, part) if isinstance(part, str) else part
+
+    note(item)
+    return renamed(item)
 
 
 def _ranges(models: Any, coordinates: np.ndarray) -> tuple[Any, Any]:

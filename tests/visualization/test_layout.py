@@ -36,7 +36,7 @@ def test_pca_has_the_variances_and_axes_of_the_definition():
 
 def test_pca_of_wide_rows_is_that_of_tall_ones():
     points = rows(6, 20)
-    wide, _ = fitted(points, "pca"), None
+    wide = fitted(points, "pca")
     again = fitted(np.concatenate([points] * 5), "pca")
     np.testing.assert_allclose(wide.coordinates, again.coordinates[:6], atol=1e-4)
 
@@ -92,13 +92,14 @@ def test_tsne_is_the_same_for_a_seed():
     np.testing.assert_array_equal(one.coordinates, other.coordinates)
 
 
-def test_umap_parts_clusters_and_is_the_same_for_a_seed():
-    # The one test that compiles UMAP.
+@pytest.mark.slow
+@pytest.mark.parametrize("densmap", [False, True])
+def test_umap_parts_clusters_and_is_the_same_for_a_seed(densmap):
     labels = np.arange(60) % 3
     points = 4 * np.eye(3, 5, dtype="float32")[labels] + 0.3 * rows(60)
-    one, other = (fitted(points, "umap", densmap=False, seed=5) for _ in range(2))
+    one, other = (fitted(points, "umap", densmap=densmap, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.coordinates, other.coordinates)
-    assert one.method == "umap"
+    assert one.method == ("densmap" if densmap else "umap")
     near = nearest_points(one.coordinates, 1, EUCLIDEAN)[0][:, 0]
     assert (labels[near] == labels).all()
     np.testing.assert_allclose(one.transform(points), one.coordinates, atol=1e-4)

@@ -1,4 +1,4 @@
-"""The projector without a browser: what is drawn, what the page holds, what it refuses."""
+"""The projector without a browser: what is drawn, what is refused."""
 
 import json
 import logging
