@@ -83,7 +83,7 @@ def by_error(name: str, wrong: np.ndarray, judged: np.ndarray) -> Colouring:
 def by_column(name: str, column: Sequence[Any]) -> Colouring | None:
     """Shades of a column of many numbers, classes of another.
 
-    None where a column of texts differs for nearly every point: it is no class.
+    None for a column of texts that differs for every point: it is no class.
     """
     items = [item.item() if hasattr(item, "item") else item for item in column]
     given = [item for item in items if item is not None]
@@ -92,7 +92,7 @@ def by_column(name: str, column: Sequence[Any]) -> Colouring | None:
     distinct = set(given) if all(_is_hashable(item) for item in given) else set()
     if len(numbers) == len(given) and (len(distinct) > _MOST_CLASSES or float in kinds):
         return _by_number(name, items)
-    if not distinct or len(distinct) > max(_MOST_CLASSES, len(items) // 2):
+    if not distinct or len(distinct) in (len(items), len(given)):
         return None
     classes = sorted(distinct, key=lambda item: (str(type(item)), item))
     codes = {item: code for code, item in enumerate(classes)}

@@ -60,7 +60,7 @@ def test_columns_of_numbers_are_shaded_and_others_are_classes():
     np.testing.assert_array_equal(np.isnan(shaded.values), [0, 1, 0, 1])
     assert colours.by_column("n", list(range(30))).names == ()
     assert colours.by_column("n", [3, 1, 3]).names == ("1", "3")
-    assert colours.by_column("n", ["b", None, "a"]).names == ("a", "b", "none")
+    assert colours.by_column("n", ["b", None, "a", "a"]).names == ("a", "b", "none")
     assert colours.by_column("n", [True, False, True]).names == ("False", "True")
 
 

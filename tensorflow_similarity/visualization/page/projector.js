@@ -45,7 +45,7 @@ class Projector {
   // Bokeh would draw those of the points that it moves in grey.
   colourWhileMoving() {
     const [renderer] = this.figure.renderers;
-    const moving = this.view.renderer_view?.(renderer)?.decimated_glyph;
+    const moving = this.view.views?.find_one(renderer)?.decimated_glyph;
     moving?.model.setv({ fill_color: renderer.glyph.fill_color, fill_alpha: 1 });
   }
 
