@@ -18,6 +18,7 @@ PAGES = [
     "two_towers",
     "training_settings",
     "watch_training",
+    "projector",
 ]
 
 
