@@ -1,4 +1,4 @@
-"""Makes the pictures of the page "The projector": python docs/make_projector_pictures.py
+"""Makes the pictures of docs/projector.md: python docs/make_projector_pictures.py
 
 Needs Chromium, chromedriver and selenium. scikit-learn's digits by densMAP of their
 pixels; the page is opened in a headless browser, clicked, and photographed.
