@@ -36,7 +36,9 @@ def main() -> None:
         with browser.started(940, 800) as driver:
             page = browser.Page(driver, path.as_uri())
             page.click(wrong)
-            page.hover(int(projection.neighbors[wrong][-1]))
+            near = projection.neighbors[wrong]
+            # The one whose picture covers nothing beside the plot.
+            page.hover(int(near[projection.coordinates[near, 0].argmin()]))
             page.save(HERE / "images" / "projector.png")
         with browser.started(940, 800, dark=True) as driver:
             page = browser.Page(driver, path.as_uri())

@@ -225,7 +225,7 @@ def _error_colouring(points: Points, nearest: np.ndarray) -> list[colours.Colour
     missing = colours.without_label(points.labels)
     judged = ~missing & ~missing[first]
     wrong = points.labels != points.labels[first]
-    return [colours.by_error("nearest neighbour right or wrong", wrong, judged)]
+    return [colours.by_error("right or wrong neighbour", wrong, judged)]
 
 
 def _layout_note(layout: Layout, n: int, is_earlier: bool) -> str:

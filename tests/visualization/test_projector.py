@@ -75,7 +75,7 @@ def test_wrong_means_nearest_other_has_another_label_unless_said():
     rows = np.array([[0, 0], [0, 1], [5, 5], [5, 6], [9, 9]], "float32")
     projection = drawn(rows, ["a", "a", "b", "a", None], distance="euclidean")
     colouring = projection._colourings[-1]
-    assert colouring.name == "nearest neighbour right or wrong"
+    assert colouring.name == "right or wrong neighbour"
     assert colouring.values.tolist() == [0, 0, 1, 1, 2]
     said = drawn(rows, None, errors=[True, False, False, True, False])
     assert said._colourings[-1].values.tolist() == [1, 0, 0, 1, 0]
@@ -91,7 +91,7 @@ def test_texts_and_columns_are_on_the_page_and_colour():
     assert page["columns"]["info"][3] == "text 3"
     assert page["columns"]["size"][0] == "0"
     names = [colouring["name"] for colouring in page["colourings"]]
-    assert names == ["label", "size", "kind", "nearest neighbour right or wrong"]
+    assert names == ["label", "size", "kind", "right or wrong neighbour"]
     assert page["colourings"][0]["names"] == ["zero", "one", "two"]
 
 
