@@ -28,8 +28,10 @@ def main() -> None:
         show=False,
     )
     (HERE / "images").mkdir(exist_ok=True)
-    colours = projection._colourings[1].values
-    wrong = int((colours == 1).argmax())
+    right = digits.target[projection.neighbors[:, 0]] == digits.target
+    # Far from what stands beside the plot, which its picture would cover.
+    across = projection.coordinates[:, 0] + 1e6 * right
+    wrong = int(across.argmin())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
         projection.save_html(path)

@@ -35,7 +35,7 @@ def missing():
 
 
 @contextlib.contextmanager
-def started(width=1100, height=800, dark=False, more=()):
+def started(width=1100, height=800, dark=False):
     """A browser with an empty profile; ends with the block."""
     reason = missing()
     if reason:
@@ -45,7 +45,7 @@ def started(width=1100, height=800, dark=False, more=()):
     options = webdriver.ChromeOptions()
     options.binary_location = next(filter(None, map(shutil.which, _NAMES)))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for option in (*_OPTIONS, *more, f"--user-data-dir={profile}"):
+        for option in (*_OPTIONS, f"--user-data-dir={profile}"):
             options.add_argument(option)
         options.add_argument(f"--window-size={width},{height}")
         options.set_capability(
