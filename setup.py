@@ -56,6 +56,8 @@ EXTRAS = {
         "ruff>=0.9",
         "mypy>=1.14",
         "pre-commit>=3.8",
+        # Drives the pages in a browser, where there is one.
+        "selenium>=4.20",
         *DOCS,
     ],
 }
@@ -72,7 +74,10 @@ setup(
     packages=find_packages(
         include=["tensorflow_similarity", "tensorflow_similarity.*"]
     ),
-    package_data={"tensorflow_similarity": ["py.typed"]},
+    package_data={
+        "tensorflow_similarity": ["py.typed"],
+        "tensorflow_similarity.visualization": ["page/*"],
+    },
     python_requires=">=3.11",
     install_requires=REQUIRED,
     extras_require=EXTRAS,

@@ -23,6 +23,7 @@ PAGES = [
     "hard_negatives",
     "judge_retrieval",
     "plots",
+    "projector",
     "thresholds",
     "verification",
 ]

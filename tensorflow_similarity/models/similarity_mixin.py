@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tensorflow_similarity.models.drawing import DrawingMixin
 from tensorflow_similarity.models.files import FilesMixin
 from tensorflow_similarity.models.judging import JudgingMixin
 from tensorflow_similarity.models.loss_layers import container
@@ -9,7 +10,7 @@ from tensorflow_similarity.models.similarity_state import SimilarityState
 from tensorflow_similarity.models.training import TrainingMixin
 
 
-class SimilarityMixin(TrainingMixin, JudgingMixin, FilesMixin):
+class SimilarityMixin(TrainingMixin, JudgingMixin, DrawingMixin, FilesMixin):
     """Index, lookup, calibration, and saving with the index, for any Keras model.
 
     `SimilarityModel` has it for functional models. For a model with a `call` of its

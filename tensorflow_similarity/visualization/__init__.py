@@ -1,6 +1,7 @@
-"""Pictures of what the index finds, and of how well."""
+"""Pictures of what an index finds, of where embeddings lie, of how good they are."""
 
 from tensorflow_similarity.visualization.confusion_matrix import confusion_matrix
+from tensorflow_similarity.visualization.layout import Layout
 from tensorflow_similarity.visualization.neighbors import (
     viz_neigbors_imgs,
     viz_neighbors_imgs,
@@ -21,13 +22,17 @@ from tensorflow_similarity.visualization.plot_retrieval_by_class import (
     plot_retrieval_by_class,
 )
 from tensorflow_similarity.visualization.plot_roc import plot_roc
+from tensorflow_similarity.visualization.projection import Projection
+from tensorflow_similarity.visualization.projector import projector
 from tensorflow_similarity.visualization.visualize_views import (
     visualize_views,
     vizualize_views,
 )
 
 __all__ = [
+    "Layout",
     "NeighborsGallery",
+    "Projection",
     "confusion_matrix",
     "neighbors_gallery",
     "plot_calibration",
@@ -38,6 +43,7 @@ __all__ = [
     "plot_recall_latency",
     "plot_retrieval_by_class",
     "plot_roc",
+    "projector",
     "visualize_views",
     "viz_neigbors_imgs",
     "viz_neighbors_imgs",
