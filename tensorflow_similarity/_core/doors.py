@@ -1,6 +1,6 @@
 """Checks at the door: what comes from a user is made plain arrays, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -145,6 +145,35 @@ def as_k(k: Any) -> int:
     if isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) or k < 1:
         raise ValueError(f"`k` must be an integer of at least 1. Received: k={k!r}.")
     return int(k)
+
+
+def as_number(
+    value: Any, name: str, expected: str, fits: Callable[[float], Any]
+) -> float:
+    """A number as a float, if it fits.
+
+    Args:
+        expected: what the number must be, in words.
+        fits: whether it is that; NaN should not be.
+
+    Raises:
+        ValueError: for anything that is not one number, or does not fit.
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool) or not fits(float(value)):
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+    return float(value)
+
+
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """An integer of at least `least`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}. Received: "
+            f"{name}={value!r}."
+        )
+    return int(value)
 
 
 def known(identifier: Any, room: str, members: Mapping[str, Member]) -> Member:

@@ -21,8 +21,8 @@ from tensorflow_similarity.search import LinearSearch
 # About as fine as float32 products are exact (their rounding is some 6e-6 of the
 # largest distance), and a histogram of 1 MB stays in the cache.
 N_BINS = 1 << 17
-# Beyond the limits of most values, bins widen in proportion: so many on either side, and
-# so many for each doubling.
+# Beyond the limits of most values, bins widen in proportion: so many on either side,
+# and so many for each doubling.
 N_WIDENING = 4096
 _PER_DOUBLING = 64
 # Rows and columns of a tile: 2 MB of distances and 4 MB of bin numbers.

@@ -13,7 +13,6 @@ import numpy as np
 
 from tensorflow_similarity.search import Search, kernels
 
-
 # Rows are far whose way from the middle is so many times that of nine in ten.
 _FAR = 4.0
 _USUAL = 0.9

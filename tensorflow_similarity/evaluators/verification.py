@@ -62,8 +62,8 @@ def evaluate_verification(
     Up to 500,000 pairs are measured one by one, and the numbers are exact. More are
     counted in 131,072 bins, from distances by float32 matrix products; every number
     then has a bound (`auc_error`, `eer_error`, `tar_error`), in which bins and rounding
-    are counted in, and `repr` shows it. Rows more than 4 times as far out as nine in ten
-    are measured apart, in float64 and in bins that widen with the distance: a few
+    are counted in, and `repr` shows it. Rows more than 4 times as far out as nine in
+    ten are measured apart, in float64 and in bins that widen with the distance: a few
     outliers cost the others no digits. Memory is one tile of pairs and the bins, never
     items by items.
 
