@@ -8,8 +8,8 @@ import numpy as np
 from tensorflow_similarity.types import NO_LABEL
 
 # Sums of 10,000 squares of larger components leave float32.
-_LARGEST_COMPONENT = 1e16
-_LARGEST_SQUARE = _LARGEST_COMPONENT**2
+LARGEST_COMPONENT = 1e16
+_LARGEST_SQUARE = LARGEST_COMPONENT**2
 
 Member = TypeVar("Member")
 
@@ -62,10 +62,10 @@ def as_embeddings(x: Any, dim: int | None, name: str = "embeddings") -> np.ndarr
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, np.float32)
     # NaN fails this comparison too.
-    if array.size and not max(array.max(), -array.min()) <= _LARGEST_COMPONENT:
-        bad = ~(np.abs(array) <= _LARGEST_COMPONENT).all(axis=1)
+    if array.size and not max(array.max(), -array.min()) <= LARGEST_COMPONENT:
+        bad = ~(np.abs(array) <= LARGEST_COMPONENT).all(axis=1)
         raise ValueError(
-            f"`{name}` must be finite numbers of at most {_LARGEST_COMPONENT:g}. "
+            f"`{name}` must be finite numbers of at most {LARGEST_COMPONENT:g}. "
             f"Received NaN, infinity or a larger number in {int(bad.sum())} of "
             f"{len(array)} rows, first in row {int(bad.argmax())}."
         )

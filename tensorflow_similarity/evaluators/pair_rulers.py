@@ -72,7 +72,7 @@ class _RowsRuler(Ruler):
         self._given = queries, items
         self._n_near = n_queries, n_items
         self.spills = n_queries < len(queries) or n_items < len(items)
-        self._centre = np.float32(0.0)
+        self._centre = np.zeros(items.shape[1], np.float32)
         if is_centred:
             self._centre = _coarse_mean(items[:n_items])
         self._items = items[:n_items] - self._centre

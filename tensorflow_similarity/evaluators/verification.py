@@ -127,7 +127,13 @@ def evaluate_verification(
 
 def as_pairs(distances: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
     """Distances as floats and `same` as booleans, both (n_pairs,), or a refusal."""
-    values = doors.as_array(distances)
+    try:
+        values = doors.as_array(distances)
+    except ValueError:
+        raise ValueError(
+            "`distances` must be numbers, shape (n_pairs,). Received nested sequences "
+            "of unequal length."
+        ) from None
     if values.dtype.kind not in "fiu" and "float" not in values.dtype.name:
         raise ValueError(
             f"`distances` must be numbers, shape (n_pairs,). Received: "

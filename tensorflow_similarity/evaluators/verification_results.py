@@ -271,7 +271,8 @@ def check_rate(
     Raises:
         ValueError: with the number that it takes.
     """
-    if not 0 < far <= 1:
+    is_number = isinstance(far, int | float | np.number) and far is not True
+    if not is_number or not 0 < far <= 1:
         raise ValueError(
             f"The false accept rate must be above 0 and at most 1. Received: {far!r}."
         )
