@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core import doors
-from tensorflow_similarity.distances import Distance
-from tensorflow_similarity.distances import get as distances_by_name
 from tensorflow_similarity.evaluators import health_spread as spread
 from tensorflow_similarity.evaluators.class_codes import NO_CLASS, class_codes
 from tensorflow_similarity.evaluators.health_faults import faults_of
@@ -19,6 +17,7 @@ from tensorflow_similarity.evaluators.health_neighbours import (
 )
 from tensorflow_similarity.evaluators.health_report import EmbeddingHealth
 from tensorflow_similarity.evaluators.hubness import hubness
+from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.search.kernels import unit_rows
 
 # Near-duplicates are closer than a tenth of the usual way to a neighbour; the cosine
@@ -186,7 +185,7 @@ def _relative_std(unit: np.ndarray) -> float:
     return float(spread.standard_deviations(unit).mean() * unit.shape[1] ** 0.5)
 
 
-def _check(distance: Any, near: Any, vote: Any) -> tuple[Distance, float]:
+def _check(distance: Any, near: Any, vote: Any) -> tuple[Any, float]:
     """The distance, and the share of the way that near-duplicates are within."""
     if near is not None:
         expected = "a distance of at least 0, or None"
@@ -197,7 +196,7 @@ def _check(distance: Any, near: Any, vote: Any) -> tuple[Distance, float]:
     doors.as_number(vote, "label_vote", expected, lambda value: 0.5 < value <= 1)
     share = None
     with contextlib.suppress(TypeError, ValueError):
-        found = distances_by_name(distance)
+        found = LinearSearch(distance, 1).distance
         share = _DUPLICATE_SHARE.get(found.name)
     if share is None:
         raise ValueError(
