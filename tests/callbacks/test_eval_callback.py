@@ -84,7 +84,13 @@ def test_known_and_unknown_classes_are_judged_apart():
     assert "binary_accuracy" not in history
 
 
-@pytest.mark.parametrize("known", [range(8), [], [QY[0]], {0, 1}, np.array([3])])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "known",
+    [[], {0, 1}, *(pytest.param(k, marks=SLOW) for k in (range(8), [QY[0]], QY[:1]))],
+)
 def test_any_classes_may_be_known(known):
     judge = EvalCallback(QX[:1], QY[:1], TX, TY, known_classes=known)
     history = fit(make_model(), [judge], epochs=1)
@@ -92,9 +98,14 @@ def test_any_classes_may_be_known(known):
     assert set(history) == {"loss", f"binary_accuracy_{part}_classes"}
 
 
-@pytest.mark.parametrize("kind", ["strings", "dataset", "sequence", "both"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "both",
+        *(pytest.param(k, marks=SLOW) for k in ("strings", "dataset", "sequence")),
+    ],
+)
 def test_queries_and_targets_as_data_sets_and_labels_as_strings(kind):
-    wanted = fit(make_model(), [EvalCallback(QX, QY, TX, TY, known_classes=[0, 1])])
     names = np.array([f"class {i}" for i in range(8)])
     queries, targets = (QX, QY), (TX, TY)
     known = [0, 1]
