@@ -147,6 +147,22 @@ def as_k(k: Any) -> int:
     return int(k)
 
 
+def as_integer(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """An option that counts something, as an int.
+
+    Raises:
+        ValueError: for anything but an integer from `least` to `most`.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ValueError(
+            f"`{name}` must be an integer of at least {least}{upper}. Received: "
+            f"{name}={value!r}."
+        )
+    return int(value)
+
+
 def known(identifier: Any, room: str, members: Mapping[str, Member]) -> Member:
     """The member of a room by its name, whatever the case.
 
