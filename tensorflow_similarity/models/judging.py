@@ -228,7 +228,8 @@ class JudgingMixin(IndexingMixin):
                 fewer items than a metric needs.
         """
         metrics = as_retrieval_metrics(retrieval_metrics)
-        k = max(metric.k for metric in metrics) + 1
+        # One's own metrics may have `k` alone.
+        k = max(getattr(m, "n_needed", lambda m=m: m.k)() for m in metrics) + 1
         lookups, labels = self._judged(x, y, k, verbose, "evaluate_retrieval")
         return MemoryEvaluator().evaluate_retrieval(labels, lookups, metrics)
 

@@ -514,6 +514,42 @@ def test_nothing_right_is_said(caplog):
         calibrate_distances([0.1, 0.2], [False, False], "f1")
 
 
+def test_a_label_that_cannot_bear_a_target_has_the_common_cutpoint():
+    # 60 queries of "a", 30 of them wrong: a rate of 0.02 takes 150 wrong ones.
+    near, is_near = drawn(2000, seed=5)
+    labels = ["a"] * 60 + ["b"] * 1940
+    is_near[:60] = np.arange(60) % 2 == 0
+    results = calibrate_distances(
+        near, is_near, "fpr<=0.02", matched_labels=labels, n_resamples=0
+    )
+    own = results.class_cutpoints["fpr<=0.02"]
+    assert own["b"]["own"] and not own["a"]["own"]
+    assert own["a"]["distance"] == results.cutpoints["fpr<=0.02"]["distance"]
+    assert results.class_cutpoints["optimal"]["a"]["own"]
+
+
+def test_intervals_of_shares_stay_shares():
+    for words in ("fpr<=0.5", "recall>=0.5", "precision>=0.5"):
+        found = calibrate_distances(*drawn(40, seed=6), words).achieved[words]
+        few = calibrate_distances(*drawn(40, seed=6), words, n_new=2).achieved[words]
+        for entry in (found, few):
+            assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+
+
+def test_a_share_of_nothing_says_nothing():
+    # Of one new query often none is wrong: the rate of the others decides.
+    found = calibrate_distances(*drawn(60, seed=7), "fpr<=0.3", n_new=1)
+    entry = found.achieved["fpr<=0.3"]
+    assert np.isfinite([entry["low"], entry["high"]]).all()
+
+
+def test_signs_need_no_spaces():
+    for words in ("fpr≤0.4", "fpr ≤ 0.4", "recall≥0.5"):
+        (target,) = as_targets(words, make_classification_metric("f1"))
+        assert target.name == words.replace(" ", "")
+        assert target.value == float(words[-3:])
+
+
 def test_settings_are_plain_numbers():
     results = calibrate_lookups(
         [1, 2],

@@ -9,6 +9,7 @@ from tensorflow_similarity.evaluators import match_lookups
 from tensorflow_similarity.layers import MetricEmbedding
 from tensorflow_similarity.losses import MultiSimilarityLoss
 from tensorflow_similarity.models import SimilarityModel
+from tensorflow_similarity.retrieval_metrics import PrecisionAtK, RecallAtK
 from tensorflow_similarity.types import CalibrationResults
 
 from .conftest import small_model
@@ -258,3 +259,16 @@ def test_wrong_use_is_said(indexed, queries):
         indexed.match(x, "typo")
     with pytest.raises(ValueError, match="one or more RetrievalMetric"):
         indexed.evaluate_retrieval(x, y)
+    with pytest.raises(ValueError, match="must have distinct names"):
+        micro, macro = RecallAtK(k=1), RecallAtK(k=1, average="macro")
+        indexed.evaluate_retrieval(x, y, [micro, macro])
+    with pytest.raises(TypeError, match="`per_class=True` makes cutpoints"):
+        indexed.calibrate(x, y, matched_labels=y, verbose=0)
+
+
+def test_clipped_metrics_get_all_of_a_class(indexed, queries):
+    x, y = queries[0][6:], queries[1][6:]
+    metric = PrecisionAtK(k=2, r=dict.fromkeys(range(6), 10), clip_at_r=True)
+    found = indexed.evaluate_retrieval(x, y, metric)["precision"]
+    near = indexed.lookup(x, k=10, verbose=0).labels == y[:, None]
+    assert found == pytest.approx(near.mean())
