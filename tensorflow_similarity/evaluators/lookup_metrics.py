@@ -47,8 +47,8 @@ def evaluate_lookups(
         {'recall@1': 1.0}
     """
     labels, distances = labels_and_distances(lookups)
-    several = isinstance(metrics, Iterable)
-    asked: list[Any] = list(metrics) if several else [metrics]
+    given: Any = metrics
+    asked: list[Any] = list(given) if isinstance(given, Iterable) else [given]
     for metric in asked:
         if not isinstance(metric, RetrievalMetric):
             raise TypeError(
