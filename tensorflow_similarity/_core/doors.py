@@ -1,6 +1,6 @@
 """Checks at the door: what comes from a user is made plain arrays, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -8,8 +8,8 @@ import numpy as np
 from tensorflow_similarity.types import NO_LABEL
 
 # Sums of 10,000 squares of larger components leave float32.
-_LARGEST_COMPONENT = 1e16
-_LARGEST_SQUARE = _LARGEST_COMPONENT**2
+LARGEST_COMPONENT = 1e16
+_LARGEST_SQUARE = LARGEST_COMPONENT**2
 
 Member = TypeVar("Member")
 
@@ -62,10 +62,10 @@ def as_embeddings(x: Any, dim: int | None, name: str = "embeddings") -> np.ndarr
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, np.float32)
     # NaN fails this comparison too.
-    if array.size and not max(array.max(), -array.min()) <= _LARGEST_COMPONENT:
-        bad = ~(np.abs(array) <= _LARGEST_COMPONENT).all(axis=1)
+    if array.size and not max(array.max(), -array.min()) <= LARGEST_COMPONENT:
+        bad = ~(np.abs(array) <= LARGEST_COMPONENT).all(axis=1)
         raise ValueError(
-            f"`{name}` must be finite numbers of at most {_LARGEST_COMPONENT:g}. "
+            f"`{name}` must be finite numbers of at most {LARGEST_COMPONENT:g}. "
             f"Received NaN, infinity or a larger number in {int(bad.sum())} of "
             f"{len(array)} rows, first in row {int(bad.argmax())}."
         )
@@ -147,12 +147,26 @@ def as_k(k: Any) -> int:
     return int(k)
 
 
-def as_integer(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
-    """An option that counts something, as an int.
+def as_number(
+    value: Any, name: str, expected: str, fits: Callable[[float], Any]
+) -> float:
+    """A number as a float, if it fits.
+
+    Args:
+        expected: what the number must be, in words.
+        fits: whether it is that; NaN should not be.
 
     Raises:
-        ValueError: for anything but an integer from `least` to `most`.
+        ValueError: for anything that is not one number, or does not fit.
     """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool) or not fits(float(value)):
+        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
+    return float(value)
+
+
+def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
+    """An integer of at least `least`, and at most `most` if that is given."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):
         upper = "" if most is None else f" and at most {most}"

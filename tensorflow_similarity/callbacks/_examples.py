@@ -13,6 +13,8 @@ from tensorflow_similarity._core.embedding import is_stream
 def examples(x: Any, y: Any, name: str) -> tuple[Any, np.ndarray | None]:
     """Examples as arrays, or a data set as it is; and checked labels."""
     plural = "queries" if name == "query" else "targets"
+    if x is None:
+        raise ValueError(f"`{plural}` are missing. Received: None.")
     if isinstance(x, Iterator):
         raise TypeError(
             f"`{plural}` must be arrays, a `tf.data.Dataset` or a `PyDataset`: they "
@@ -24,12 +26,32 @@ def examples(x: Any, y: Any, name: str) -> tuple[Any, np.ndarray | None]:
                 f"`{name}_labels` must be None where `{plural}` is a data set of "
                 "(x, y): its labels come with it."
             )
+        if _is_endless(x):
+            raise ValueError(
+                f"`{plural}` must be a data set that ends. Received one that repeats "
+                "for ever: leave `repeat()` out, or `take(n)` batches of it."
+            )
         return x, None
-    x = keras.tree.map_structure(doors.as_array, _as_array_if_flat(x))
+    x = as_arrays(x)
     n = len(keras.tree.flatten(x)[0])
     if not n:
         raise ValueError(f"`{plural}` is empty: there is nothing to judge.")
     return x, labels_of(y, n, name)
+
+
+def _is_endless(x: Any) -> bool:
+    """Whether a data set says that it never ends."""
+    if hasattr(x, "cardinality"):
+        return int(x.cardinality()) == -1
+    try:
+        return getattr(x, "num_batches", 0) is None
+    except NotImplementedError:  # Keras raises it for a PyDataset without a length.
+        return True
+
+
+def as_arrays(x: Any) -> Any:
+    """Examples as an array, or as several in a list or dict."""
+    return keras.tree.map_structure(doors.as_array, _as_array_if_flat(x))
 
 
 def _as_array_if_flat(x: Any) -> Any:

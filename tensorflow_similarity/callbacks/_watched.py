@@ -45,6 +45,25 @@ def embedded(
     return embed(embedder, x, getattr(model, "_output", None), batch_size)
 
 
+def as_classes(known_classes: Any) -> list[Any] | None:
+    """Known classes as a list; None stays.
+
+    Raises:
+        TypeError: for one label, a string or a number.
+    """
+    if known_classes is None:
+        return None
+    try:
+        if isinstance(known_classes, str | bytes):
+            raise TypeError
+        return list(known_classes)
+    except TypeError:
+        raise TypeError(
+            "`known_classes` must be several labels, or one in a list. Received: "
+            f"{known_classes!r}."
+        ) from None
+
+
 def split(labels: np.ndarray, known_classes: Any) -> np.ndarray:
     """Which labels are of known classes, as bool (n,)."""
     given = known_classes

@@ -1,13 +1,18 @@
 """Tells a sampler which classes the model confuses."""
 
+import logging
 from typing import Any
 
 import keras
+import numpy as np
 
+from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.embedding import BATCH_SIZE
 from tensorflow_similarity.callbacks._watched import check_every, distance_of, embedded
 from tensorflow_similarity.evaluators import ClassConfusion, class_confusion
 from tensorflow_similarity.samplers import ConfusedClassesSampler
+
+logger = logging.getLogger(__name__)
 
 
 class RefreshConfusedClasses(keras.callbacks.Callback):
@@ -15,7 +20,9 @@ class RefreshConfusedClasses(keras.callbacks.Callback):
 
     It embeds some examples with the weights as they are, looks up the nearest
     neighbours of each by exact search, counts of which classes they are, and hands this
-    to the sampler for the passes that come. The model's index is not touched.
+    to the sampler for the passes that come. The model's index is not touched. From
+    embeddings that are not finite nothing is learned: a warning, and the confusion
+    stays as it was.
 
     Args:
         sampler: the `ConfusedClassesSampler` that `fit` reads, in one process and with
@@ -24,8 +31,8 @@ class RefreshConfusedClasses(keras.callbacks.Callback):
             None: `n_examples` of the sampler's own.
         k: neighbours of each example. Defaults to 10.
         every_epochs: int, epochs from one refreshment to the next. Defaults to 1.
-        n_examples: of the sampler's examples, where no `x` is given. Defaults to 5,000:
-            embedding them costs less than an epoch as a rule.
+        n_examples: of the sampler's examples, at least 2, where no `x` is given.
+            Defaults to 5,000: embedding them costs less than an epoch as a rule.
         batch_size: examples embedded at a time.
 
     Attributes:
@@ -73,10 +80,10 @@ class RefreshConfusedClasses(keras.callbacks.Callback):
         for name, value in (
             ("k", k),
             ("every_epochs", every_epochs),
-            ("n_examples", n_examples),
             ("batch_size", batch_size),
         ):
             check_every(name, value)
+        doors.as_count(n_examples, "n_examples", least=2)
         self.sampler = sampler
         self.x, self.y = x, y
         self.k = k
@@ -92,6 +99,12 @@ class RefreshConfusedClasses(keras.callbacks.Callback):
         if x is None:
             x, y = self.sampler.get_slice(0, self.n_examples)
         embeddings, _ = embedded(self.model, x, False, self.batch_size)
+        if not np.isfinite(embeddings).all():
+            logger.warning(
+                "The embeddings are not finite: which classes are confused stays as "
+                "it was."
+            )
+            return
         distance = distance_of(self.model) or "cosine"
         self.confusion = class_confusion(embeddings, y, self.k, distance)
         # A pass that ends with the epoch has ended for the sampler too; otherwise the

@@ -12,8 +12,15 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.embedding import BATCH_SIZE
 from tensorflow_similarity.callbacks._examples import examples, labels_of
+from tensorflow_similarity.callbacks._keys import (
+    as_metrics,
+    as_thresholds,
+    check_names,
+    threshold_names,
+)
 from tensorflow_similarity.callbacks._tensorboard import scalar_writer, write_scalars
 from tensorflow_similarity.callbacks._watched import (
+    as_classes,
     check_every,
     distance_of,
     embedded,
@@ -47,7 +54,8 @@ class EvalCallback(keras.callbacks.Callback):
 
     A metric has its own name as key; with several thresholds "{name}@{threshold}". With
     `known_classes` queries are judged in two parts, and keys end in "_known_classes"
-    and "_unknown_classes"; a part without queries has no keys. In epochs without an
+    and "_unknown_classes"; a part without queries has no keys. All begin with `prefix`:
+    two of these callbacks in one `fit` need different ones. In epochs without an
     evaluation the keys are missing. Embeddings that are not finite give NaN and a
     warning.
 
@@ -76,11 +84,12 @@ class EvalCallback(keras.callbacks.Callback):
         every_steps: int, training steps from one evaluation to the next, in place of
             epochs; the last values stand in the logs of the epoch. Defaults to None.
         batch_size: examples embedded at a time.
+        prefix: what the keys begin with. Defaults to "": the names alone.
 
     Raises:
         ValueError: for labels of another number, fewer targets than neighbours are
-            needed, unknown names, numbers out of range, or, in `fit`, another distance
-            than that of the model.
+            needed, unknown names, two metrics of one name, numbers out of range, an
+            endless data set, or, in `fit`, another distance than that of the model.
         TypeError: for labels of two kinds, or a generator, which can be read only once.
         ImportError: for `tb_logdir` without TensorFlow and TensorBoard.
 
@@ -120,8 +129,10 @@ class EvalCallback(keras.callbacks.Callback):
         every_epochs: int = 1,
         every_steps: int | None = None,
         batch_size: int = BATCH_SIZE,
+        prefix: str = "",
     ):
         super().__init__()
+        self.prefix = prefix
         self.k = doors.as_k(k)
         check_every("every_epochs", every_epochs)
         check_every("every_steps", 1 if every_steps is None else every_steps)
@@ -135,21 +146,22 @@ class EvalCallback(keras.callbacks.Callback):
         names = [metrics] if isinstance(metrics, str) else metrics or ()
         self.classification_metrics = [make_classification_metric(m) for m in names]
         self.matcher = make_classification_matcher(matcher)
-        thresholds = np.inf if distance_thresholds is None else distance_thresholds
-        self.distance_thresholds = np.unique(np.asarray(thresholds, np.float64))
-        self.retrieval_metrics = _as_list(retrieval_metrics)
-        self.known_classes = None if known_classes is None else list(known_classes)
+        self.distance_thresholds = as_thresholds(distance_thresholds)
+        self.retrieval_metrics = as_metrics(retrieval_metrics)
+        check_names([*self.classification_metrics, *self.retrieval_metrics])
+        self.known_classes = as_classes(known_classes)
         self.queries, self.query_labels = examples(queries, query_labels, "query")
         self.targets, self.target_labels = examples(targets, target_labels, "target")
         self._known = self._split(self.query_labels)
-        self._check_targets()
+        self._check_targets(self.target_labels)
         self.tb_logdir = tb_logdir
         self.tb_writer = None
         if tb_logdir is not None:
             self.tb_writer = scalar_writer(Path(tb_logdir) / "index")
         # Keras may call such hooks in another thread: ours then does nothing.
         self.async_safe = every_steps is None
-        self._n_steps = 0
+        self._n_steps = self._n_all_steps = 0
+        self._has_warned = False
         self._last: dict[str, float] = {}
 
     @property
@@ -193,9 +205,11 @@ class EvalCallback(keras.callbacks.Callback):
         if self.every_steps is None:
             return
         self._n_steps += 1
+        # A second `fit` goes on where the first ended, in the files too.
+        self._n_all_steps += 1
         if self._n_steps % self.every_steps == 0:
             self._last = self.evaluate()
-            self._write(self._last, self._n_steps)
+            self._write(self._last, self._n_all_steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.every_steps is None:
@@ -203,11 +217,30 @@ class EvalCallback(keras.callbacks.Callback):
                 return
             self._last = self.evaluate()
             self._write(self._last, epoch)
-        if logs is not None:
-            logs.update(self._last)
+        if logs is None:
+            return
+        doubles = sorted(set(logs) & set(self._last))
+        if doubles and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "The logs had %s before `EvalCallback` wrote them: another callback or "
+                "a metric of the model has the name. Give one a `prefix`.",
+                doubles,
+            )
+        logs.update(self._last)
 
     def evaluate(self) -> dict[str, float]:
-        """The metrics of the model as it is, by their keys in `logs`."""
+        """The metrics of the model as it is, by their keys in `logs`.
+
+        Raises:
+            RuntimeError: before the callback knows a model.
+            ValueError: for a data set with too few targets or without labels.
+        """
+        if self.model is None:
+            raise RuntimeError(
+                "`EvalCallback` has no model yet. Pass it to `fit`, or call "
+                "`set_model(model)` before `evaluate()`."
+            )
         queries, labels = embedded(self.model, self.queries, True, self.batch_size)
         items, item_labels = embedded(self.model, self.targets, False, self.batch_size)
         if self.query_labels is not None:
@@ -216,6 +249,7 @@ class EvalCallback(keras.callbacks.Callback):
             item_labels = self.target_labels
         labels = labels_of(labels, len(queries), "query")
         item_labels = labels_of(item_labels, len(items), "target")
+        self._check_targets(item_labels)
         known = self._known
         if known is None:
             known = self._split(labels)
@@ -226,22 +260,24 @@ class EvalCallback(keras.callbacks.Callback):
         else:
             logger.warning("The embeddings are not finite: their metrics are NaN.")
         if known is None:
-            return self._judged(labels, lookups)
+            return self._prefixed(self._judged(labels, lookups))
         found: dict[str, float] = {}
         for part, suffix in ((known, _KNOWN), (~known, _UNKNOWN)):
             if part.any():
                 its = None if lookups is None else _rows(lookups, part)
                 values = self._judged(labels[part], its)
                 found.update({name + suffix: one for name, one in values.items()})
-        return found
+        return self._prefixed(found)
+
+    def _prefixed(self, values: dict[str, float]) -> dict[str, float]:
+        return {self.prefix + name: value for name, value in values.items()}
 
     def _lookups(
         self, queries: np.ndarray, items: np.ndarray, labels: np.ndarray
     ) -> Lookups:
         search = LinearSearch(self.distance, items.shape[1])
         search.batch_add(items, np.arange(len(items)))
-        # A metric may leave the nearest out.
-        k = self._n_neighbours() + bool(self.retrieval_metrics)
+        k = self._n_neighbours()
         places = np.arange(len(queries))
         blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
         answers = in_threads(
@@ -256,8 +292,8 @@ class EvalCallback(keras.callbacks.Callback):
         values: dict[str, float] = {}
         several = len(self.distance_thresholds) > 1
         for metric in self.classification_metrics:
-            for threshold in self.distance_thresholds:
-                name = f"{metric.name}@{threshold:g}" if several else metric.name
+            for threshold in threshold_names(self.distance_thresholds):
+                name = f"{metric.name}@{threshold}" if several else metric.name
                 values[name] = np.nan
         values.update({metric.name: np.nan for metric in self.retrieval_metrics})
         if lookups is None:
@@ -289,12 +325,21 @@ class EvalCallback(keras.callbacks.Callback):
             write_scalars(self.tb_writer, values, step)
 
     def _n_neighbours(self) -> int:
-        return max([self.k, *(metric.k for metric in self.retrieval_metrics)])
+        # A metric that leaves the nearest out needs one more.
+        return max(
+            [
+                self.k,
+                *(
+                    metric.k + getattr(metric, "drop_closest_lookup", False)
+                    for metric in self.retrieval_metrics
+                ),
+            ]
+        )
 
-    def _check_targets(self) -> None:
-        if self.target_labels is None:
+    def _check_targets(self, labels: np.ndarray | None) -> None:
+        if labels is None:
             return
-        n, needed = len(self.target_labels), self._n_neighbours()
+        n, needed = len(labels), self._n_neighbours()
         if n < needed:
             raise ValueError(
                 f"`targets` must hold at least {needed} examples: so many neighbours "
@@ -319,15 +364,3 @@ def _rows(lookups: Lookups, chosen: np.ndarray) -> Lookups:
     columns = (lookups.ids, lookups.distances, lookups.labels, lookups.found)
     ids, found_distances, labels, found = (column[chosen] for column in columns)
     return Lookups(ids, found_distances, labels, found)
-
-
-def _as_list(metrics: Any) -> list[Any]:
-    """Retrieval metrics as a list."""
-    made = [metrics] if hasattr(metrics, "compute") else list(metrics or ())
-    for one in made:
-        if not (hasattr(one, "compute") and hasattr(one, "k")):
-            raise ValueError(
-                "`retrieval_metrics` must be RetrievalMetric objects, such as "
-                f"`RecallAtK(k=1)`. Received: {one!r}."
-            )
-    return made

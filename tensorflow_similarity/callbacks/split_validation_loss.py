@@ -6,8 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tensorflow_similarity._core import doors
-from tensorflow_similarity.callbacks._watched import check_every, split
+from tensorflow_similarity._core import doors, label_rows
+from tensorflow_similarity._core.embedding import is_stream
+from tensorflow_similarity.callbacks._examples import as_arrays
+from tensorflow_similarity.callbacks._watched import as_classes, check_every, split
 
 
 class SplitValidationLoss(keras.callbacks.Callback):
@@ -23,14 +25,18 @@ class SplitValidationLoss(keras.callbacks.Callback):
 
     Args:
         x: examples, an array, or several in a list or dict.
-        y: integer labels, as the loss takes them, shape (n,) or (n, 1).
+        y: labels, shape (n,) or (n, 1): integers, as the loss takes them, or strings,
+            of which it gets the places among the sorted ones.
         known_classes: labels that the model was trained on.
         batch_size: examples of a batch. Defaults to 256: several of each class, where
             there are not too many classes.
         every_epochs: int, epochs from one evaluation to the next. Defaults to 1.
 
     Raises:
-        ValueError: for labels of another number, or numbers out of range.
+        ValueError: for labels of another number or missing ones, a part of one class
+            (without negatives its loss would be 0, the best there is), or numbers out
+            of range.
+        TypeError: for a data set.
 
     Example:
 
@@ -55,7 +61,15 @@ class SplitValidationLoss(keras.callbacks.Callback):
         super().__init__()
         check_every("batch_size", batch_size)
         check_every("every_epochs", every_epochs)
-        self.x = keras.tree.map_structure(doors.as_array, x)
+        if is_stream(x):
+            raise TypeError(
+                "`x` must be arrays: the examples are shuffled and parted by class. "
+                f"Received: {type(x).__name__}. Collect the batches of a data set "
+                "with `numpy.concatenate`."
+            )
+        if y is None:
+            raise ValueError("`y` is missing: give one label for each example.")
+        self.x = as_arrays(x)
         self.y = doors.as_array(y)
         lengths = {len(part) for part in keras.tree.flatten(self.x)}
         if lengths != {len(self.y)}:
@@ -63,10 +77,23 @@ class SplitValidationLoss(keras.callbacks.Callback):
                 "`x` and `y` must be of equal length. Received: lengths "
                 f"{sorted(lengths)} of `x` and {len(self.y)} of `y`."
             )
-        self.known_classes = list(known_classes)
+        labels = doors.as_labels(y, len(self.y), "y")
+        if label_rows.missing(labels).any():
+            raise ValueError("`y` must have a label for each example. Received None.")
+        if labels.dtype == object:
+            self.y = np.unique(labels, return_inverse=True)[1].reshape(-1)
+        self.known_classes = as_classes(known_classes)
         self.batch_size = batch_size
         self.every_epochs = every_epochs
-        known = split(doors.as_labels(self.y, len(self.y), "y"), self.known_classes)
+        known = split(labels, self.known_classes)
+        for name, chosen in (("known", known), ("unknown", ~known)):
+            its = set(labels[chosen].tolist())
+            if len(its) == 1:
+                raise ValueError(
+                    f"The examples of {name} classes are all of one class, "
+                    f"{its.pop()!r}: without negatives their loss says "
+                    "nothing. Give examples of two classes at least, or of none."
+                )
         order = np.random.default_rng(0).permutation(len(self.y))
         self._parts = {
             name: order[chosen[order]]

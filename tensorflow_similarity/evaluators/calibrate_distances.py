@@ -179,7 +179,7 @@ def as_decimals(decimals: Any) -> int | None:
     """
     if decimals is None:
         return None
-    return doors.as_integer("distance_rounding", decimals, 0, _MOST_DECIMALS)
+    return doors.as_count(decimals, "distance_rounding", 0, _MOST_DECIMALS)
 
 
 def rounded(distances: np.ndarray, decimals: int | None) -> np.ndarray:

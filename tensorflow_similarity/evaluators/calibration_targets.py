@@ -34,9 +34,9 @@ class Sampling:
         """This in Python's own numbers, if they make sense; else ValueError."""
         n_new = self.n_new
         if n_new is not None:
-            n_new = doors.as_integer("n_new", n_new, 1)
-        n_resamples = doors.as_integer("n_resamples", self.n_resamples)
-        seed = doors.as_integer("seed", self.seed)
+            n_new = doors.as_count(n_new, "n_new", 1)
+        n_resamples = doors.as_count(self.n_resamples, "n_resamples", 0)
+        seed = doors.as_count(self.seed, "seed", 0)
         number = isinstance(self.confidence, int | float | np.floating)
         if not number or not 0 < self.confidence < 1:
             raise ValueError(

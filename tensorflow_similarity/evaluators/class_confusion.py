@@ -61,7 +61,12 @@ class ClassConfusion:
         return rows, shares
 
     def most_confused(self, n: int = 10) -> list[tuple[Any, Any, float]]:
-        """The n largest (label, label of the neighbours, share) of two classes."""
+        """The n largest (label, label of the neighbours, share) of two classes.
+
+        Raises:
+            ValueError: for anything but an integer n of at least 0.
+        """
+        n = doors.as_count(n, "n", least=0)
         other = np.flatnonzero(self.sources != self.targets)
         largest = other[np.argsort(-self.shares[other], kind="stable")[:n]]
         labels = self.classes.tolist()
@@ -161,7 +166,9 @@ def _counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs source * n_classes + target that occur, and how often."""
     known = (sources >= 0) & (targets >= 0)
-    return np.unique(sources[known] * n_classes + targets[known], return_counts=True)
+    # Codes are of 32 bits, and the square of 46,341 classes is not.
+    keys = sources[known].astype(np.int64) * n_classes + targets[known]
+    return np.unique(keys, return_counts=True)
 
 
 def _of_counts(

@@ -93,9 +93,9 @@ def clustering_scores(
         ("n_clusters", n_clusters, len(items)),
         ("n_starts", n_starts, None),
     ):
-        doors.as_integer(name, value, 1, most)
-    doors.as_integer("silhouette_size", silhouette_size, 3)
-    doors.as_integer("seed", seed)
+        doors.as_count(value, name, 1, most)
+    doors.as_count(silhouette_size, "silhouette_size", 3)
+    doors.as_count(seed, "seed", 0)
     if len(classes) < 2:
         return dict.fromkeys(_NAMES, float("nan"))
     if metric == "cosine":

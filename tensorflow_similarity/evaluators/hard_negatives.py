@@ -131,7 +131,7 @@ def mine_hard_negatives(
     Raises:
         ValueError: for wrong shapes, rows that are not there, numbers out of range, an
             unknown sampling, or neither labels nor positives.
-        TypeError: for labels of two kinds.
+        TypeError: for labels of two kinds, or a `search` that is none.
 
     Example:
         >>> x = [[0.0], [1.0], [1.4], [9.0]]
@@ -168,6 +168,11 @@ def mine_hard_negatives(
         raise ValueError(
             "`query_labels` are given together with `query_embeddings` and `labels`. "
             f"Received: query_labels={'None' if query_labels is None else 'labels'}."
+        )
+    if search is not None and not isinstance(search, Search):
+        raise TypeError(
+            "`search` must be a `Search` that holds the rows of `embeddings`, or None "
+            f"for an exact one. Received: {search!r}."
         )
     given = LinearSearch(distance, items.shape[1]) if search is None else search
     if search is None:

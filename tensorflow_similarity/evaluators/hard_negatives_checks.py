@@ -47,12 +47,7 @@ def checked_range(
         ("range_min", range_min, 0),
         ("range_max", 1 if range_max is None else range_max, 1),
     ):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise ValueError(
-                f"`{name}` must be an integer of at least {least}. Received: "
-                f"{name}={value!r}."
-            )
+        doors.as_count(value, name, least)
     if range_max is None:
         return range_min, range_min + n_negatives * (_RANKS_PER_NEGATIVE**filters)
     if range_max < range_min + n_negatives:
@@ -76,11 +71,13 @@ def check_choices(
         ("relative_margin", relative_margin),
         ("absolute_margin", absolute_margin),
     ):
-        if value is not None and not 0 <= value < np.inf:
-            raise ValueError(
-                f"`{name}` must be a number of at least 0, or None. Received: "
-                f"{name}={value!r}."
-            )
+        if value is not None:
+            expected = "a number of at least 0, or None"
+            doors.as_number(value, name, expected, lambda given: 0 <= given < np.inf)
+    for name, value in (("min_score", min_score), ("max_score", max_score)):
+        if value is not None:
+            expected = "a number, not NaN, or None"
+            doors.as_number(value, name, expected, lambda given: not np.isnan(given))
     if min_score is not None and max_score is not None and not min_score <= max_score:
         raise ValueError(
             "`min_score` must not exceed `max_score`. Received: "

@@ -146,7 +146,13 @@ class NegativeSearch:
         self, queries: np.ndarray, view: Vectors | None, depth: int
     ) -> tuple[np.ndarray, np.ndarray]:
         if view is None:
-            return self._search.batch_lookup(queries, depth)
+            near, found = self._search.batch_lookup(queries, depth)
+            if near.size and not -1 <= near.min() <= near.max() < self._n:
+                raise ValueError(
+                    "`search` must hold the rows of `embeddings` by the ids 0 to "
+                    f"{self._n - 1}. Received: ids from {near.min()} to {near.max()}."
+                )
+            return near, found
         return exact_top_k(self._kernel, view, queries, depth)
 
 

@@ -1,5 +1,6 @@
 """Whether a set of embeddings is fit for searching: one function, one table."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tensorflow_similarity.evaluators.health_neighbours import (
 )
 from tensorflow_similarity.evaluators.health_report import EmbeddingHealth
 from tensorflow_similarity.evaluators.hubness import hubness
+from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.search.kernels import unit_rows
 
 # Near-duplicates are closer than a tenth of the usual way to a neighbour; the cosine
@@ -33,7 +35,7 @@ def embedding_health(
     labels: Any = None,
     *,
     ids: Any = None,
-    distance: str = "cosine",
+    distance: Any = "cosine",
     k: int = 10,
     near_duplicate_distance: float | None = None,
     label_vote: float = 0.7,
@@ -41,8 +43,8 @@ def embedding_health(
 ) -> EmbeddingHealth:
     """Looks for what makes embeddings unfit for searching, and says it in words.
 
-    - Rows with NaN or infinity, by id; the rest is about the other rows. Zero rows.
-      Rows that repeat an earlier one.
+    - Rows with NaN, infinity or numbers beyond 1e16, by id; the rest is about the other
+      rows. Zero rows. Rows that repeat an earlier one.
     - Collapse: `relative_std`, the standard deviation of the rows made 1 long, mean
       over dimensions, times sqrt(dim): 1 where directions are spread evenly, 0 where
       all are one. `effective_rank`, exp of the entropy of the singular values over
@@ -65,8 +67,9 @@ def embedding_health(
         labels: n integers or strings, None for an item without one. Defaults to None:
             nothing is said of labels.
         ids: n integers or strings that name the items. Defaults to None: positions.
-        distance: "cosine", "euclidean", "squared_euclidean" or "manhattan": one that is
-            0 between equal items. Defaults to "cosine", the default of the losses.
+        distance: "cosine", "euclidean", "squared_euclidean" or "manhattan", by any name
+            or as a `Distance`: one that is 0 between equal items. Defaults to "cosine",
+            the default of the losses.
         k: neighbours of each item, at most the number of others. Defaults to 10, as in
             the literature on hubness.
         near_duplicate_distance: in the unit of the distance. Defaults to None: a tenth
@@ -96,7 +99,7 @@ def embedding_health(
         Uniformity on the Hypersphere", ICML 2020; Radovanovic et al., "Hubs in Space",
         JMLR 2010.
     """
-    share = _check(distance, near_duplicate_distance, label_vote)
+    distance, share = _check(distance, near_duplicate_distance, label_vote)
     rows, kept, n_rows = _finite(embeddings)
     names = _names(ids, n_rows)
     labels = doors.as_labels(labels, n_rows)
@@ -161,7 +164,7 @@ def embedding_health(
             "largest_class": int(sizes.max()),
             "n_singletons": int((sizes == 1).sum()),
             "near_duplicate_distance": float(near_duplicate_distance),
-            "n_near_duplicates": len(lists["near_duplicates"]),
+            "n_near_duplicates": len({i for _, *pair in duplicates for i in pair}),
             "n_suspect_labels": len(lists["suspect_labels"]),
         }
     return EmbeddingHealth(numbers, dict(faults_of(numbers)), **lists)
@@ -182,32 +185,37 @@ def _relative_std(unit: np.ndarray) -> float:
     return float(spread.standard_deviations(unit).mean() * unit.shape[1] ** 0.5)
 
 
-def _check(distance: Any, near: Any, vote: Any) -> float:
-    """The share of the way to a neighbour that near-duplicates are within."""
-    if near is not None and not 0 <= near < np.inf:
-        raise ValueError(
-            "`near_duplicate_distance` must be a distance of at least 0, or None. "
-            f"Received: {near!r}."
+def _check(distance: Any, near: Any, vote: Any) -> tuple[Any, float]:
+    """The distance, and the share of the way that near-duplicates are within."""
+    if near is not None:
+        expected = "a distance of at least 0, or None"
+        doors.as_number(
+            near, "near_duplicate_distance", expected, lambda value: 0 <= value < np.inf
         )
-    if not 0.5 < vote <= 1:
-        raise ValueError(
-            f"`label_vote` must be above 0.5 and at most 1. Received: {vote!r}."
-        )
-    share = _DUPLICATE_SHARE.get(distance) if isinstance(distance, str) else None
+    expected = "above 0.5 and at most 1"
+    doors.as_number(vote, "label_vote", expected, lambda value: 0.5 < value <= 1)
+    share = None
+    with contextlib.suppress(TypeError, ValueError):
+        found = LinearSearch(distance, 1).distance
+        share = _DUPLICATE_SHARE.get(found.name)
     if share is None:
         raise ValueError(
             "`distance` must be one that is 0 between equal items, one of "
             f"{sorted(_DUPLICATE_SHARE)}. Received: distance={distance!r}."
         )
-    return share
+    return found, share
 
 
 def _finite(embeddings: Any) -> tuple[np.ndarray, np.ndarray, int]:
     """The finite rows, which of all rows they are, and how many there are in all."""
-    array = doors.as_array(embeddings)
+    try:
+        array = doors.as_array(embeddings)
+    except ValueError:  # ragged rows: the door says it
+        array = doors.as_embeddings(embeddings, None)
     kept = np.ones(array.shape[:1], bool)
-    if array.ndim == 2 and array.dtype.kind == "f":
-        kept = np.isfinite(array).all(axis=1)
+    # NumPy has no kind of its own for bfloat16.
+    if array.ndim == 2 and "float" in array.dtype.name:
+        kept = (np.abs(array) <= doors.LARGEST_COMPONENT).all(axis=1)
         array = array[kept]
     rows = doors.as_embeddings(array, None)
     if len(rows) < 2:

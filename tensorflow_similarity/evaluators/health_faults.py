@@ -90,9 +90,9 @@ def _label_faults(numbers: dict[str, float]) -> Iterator[tuple[str, str]]:
     if numbers["n_near_duplicates"]:
         yield (
             "n_near_duplicates",
-            f"{numbers['n_near_duplicates']:,} pairs of items with different labels "
-            f"are within {numbers['near_duplicate_distance']:.3g}: one of the labels "
-            "is wrong, or the classes overlap.",
+            f"{numbers['n_near_duplicates']:,} items have one of another label "
+            f"within {numbers['near_duplicate_distance']:.3g}: one of the labels is "
+            "wrong, or the classes overlap.",
         )
     suspects = numbers["n_suspect_labels"]
     if suspects:
@@ -110,7 +110,8 @@ def _label_faults(numbers: dict[str, float]) -> Iterator[tuple[str, str]]:
 
 
 _COUNTED = {
-    "n_not_finite": "{:,} rows hold NaN or infinity. They are left out of all below.",
+    "n_not_finite": "{:,} rows hold NaN, infinity or numbers beyond 1e16. They are "
+    "left out of all below.",
     "n_zero": "{:,} rows are zero and have no direction: cosines with them mean "
     "nothing.",
     "n_flat_dimensions": "{:,} dimensions vary less than a thousandth of the median "

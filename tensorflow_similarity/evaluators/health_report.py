@@ -14,7 +14,7 @@ _SHOWN = 5
 _TITLES = {
     "n_items": "items",
     "dim": "dimensions",
-    "n_not_finite": "rows with NaN or infinity",
+    "n_not_finite": "rows that are not finite, or beyond 1e16",
     "n_zero": "zero rows",
     "share_of_repeats": "rows that repeat an earlier one",
     "relative_std": "spread, 1 on the whole sphere",
@@ -30,7 +30,7 @@ _TITLES = {
     "largest_class": "items in the largest class",
     "n_singletons": "classes of one item",
     "near_duplicate_distance": "distance of near-duplicates",
-    "n_near_duplicates": "near-duplicates across labels",
+    "n_near_duplicates": "items with a near-duplicate of another label",
     "n_suspect_labels": "labels that the neighbours doubt",
 }
 
@@ -42,11 +42,13 @@ class EmbeddingHealth:
     Args:
         numbers: by name, those that could be computed.
         faults: name of a number to what is wrong with it, in words.
-        not_finite: ids of rows with NaN or infinity, which all else leaves out.
+        not_finite: ids of rows with NaN, infinity or numbers beyond 1e16, which
+            all else leaves out.
         zero: ids of rows without a direction.
         flat_dimensions: numbers of dimensions that hardly vary.
         singletons: labels that one item has.
-        near_duplicates: `NearDuplicate`s, the nearest first.
+        near_duplicates: `NearDuplicate`s, of each item that has some the nearest one,
+            each pair once, the nearest first.
         suspect_labels: `SuspectLabel`s, the surest first.
     """
 
@@ -117,7 +119,11 @@ class EmbeddingHealth:
             for item in self.suspect_labels[:_SHOWN]
         ]
         lists = [
-            (f"Near-duplicates, {len(self.near_duplicates)} in all:", duplicates),
+            (
+                "Near-duplicates, the nearest of each item, "
+                f"{len(self.near_duplicates)} pairs:",
+                duplicates,
+            ),
             (f"Doubtful labels, {len(self.suspect_labels)} in all:", suspects),
         ]
         return [(title, texts) for title, texts in lists if texts]

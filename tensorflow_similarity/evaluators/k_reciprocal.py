@@ -70,8 +70,8 @@ class Neighbours:
     ) -> Any:
         """R(x, k) as a sparse matrix of ones."""
         sparse = optional_import("scipy.sparse", purpose="Re-ranking")
-        k = min(k, self.distances.shape[1])
-        limits = self.distances[:, k - 1]
+        # With fewer than k others the k-th is the last.
+        limits = self.distances[:, min(k, self.distances.shape[1]) - 1]
         mutual = found[:, :k] <= limits[near[:, :k]]
         owners = np.nonzero(mutual)[0]
         columns = near[:, :k][mutual]

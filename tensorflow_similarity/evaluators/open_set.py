@@ -7,6 +7,7 @@ import numpy as np
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity.evaluators.class_codes import NO_CLASS, class_codes
+from tensorflow_similarity.evaluators.lookup_arrays import as_lookups
 from tensorflow_similarity.evaluators.open_set_results import NO_RANK, OpenSetResults
 from tensorflow_similarity.types import Lookup, Lookups
 
@@ -40,8 +41,9 @@ def evaluate_open_set(
         ValueError: for labels of another number than queries, neither or both of
             `indexed_labels` and `known`, distances that are NaN, or no known or no
             unknown query.
-        TypeError: for labels that are neither integers nor strings, or strings on one
-            side and integers on the other; `known` that is not boolean.
+        TypeError: for something that is not lookups; labels that are neither integers
+            nor strings, or strings on one side and integers on the other; `known` that
+            is not boolean.
 
     Example:
         >>> lookups = Lookups(
@@ -65,10 +67,12 @@ def evaluate_open_set(
     flat = labels.reshape(-1)
     names = ("labels of lookups", "query_labels")
     if known is None:
-        n_indexed = doors.as_array(indexed_labels).shape
-        indexed = doors.as_labels(
-            indexed_labels, n_indexed[0] if n_indexed else 0, "indexed_labels"
-        )
+        if not np.ndim(indexed_labels):
+            raise ValueError(
+                "`indexed_labels` must be the labels of the index, several in a list "
+                f"or an array. Received: {indexed_labels!r}."
+            )
+        indexed = doors.as_labels(indexed_labels, len(indexed_labels), "indexed_labels")
         (codes, query_codes, indexed_codes), _ = class_codes(
             flat, asked, indexed, names=(*names, "indexed_labels")
         )
@@ -121,13 +125,9 @@ def _as_arrays(
     if isinstance(lookups, Lookups):
         distances, given, found = lookups.distances, lookups.labels, lookups.found
     else:
-        k = max((len(row) for row in lookups), default=0)
-        distances = np.full((len(lookups), k), np.inf)
-        given = np.full((len(lookups), k), None)
-        for i, row in enumerate(lookups):
-            distances[i, : len(row)] = [lookup.distance for lookup in row]
-            given[i, : len(row)] = [lookup.label for lookup in row]
-        found = np.isfinite(distances)
+        made = as_lookups(lookups)
+        distances, given = made.distances, made.labels
+        found = made.found & np.isfinite(distances)
     if not distances.size:
         raise ValueError(
             "`lookups` must hold at least one query with one neighbour. Received: "

@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity.evaluators.pair_rulers import Ruler, is_symmetric, ruler_of
+from tensorflow_similarity.evaluators.pair_rulers import (
+    Ruler,
+    far_rows,
+    is_symmetric,
+    ruler_of,
+)
 from tensorflow_similarity.evaluators.verification_results import VerificationResults
 from tensorflow_similarity.search import LinearSearch
 
 # About as fine as float32 products are exact (their rounding is some 6e-6 of the
 # largest distance), and a histogram of 1 MB stays in the cache.
 N_BINS = 1 << 17
+# Beyond the limits of most values, bins widen in proportion: so many on either side,
+# and so many for each doubling.
+N_WIDENING = 4096
+_PER_DOUBLING = 64
 # Rows and columns of a tile: 2 MB of distances and 4 MB of bin numbers.
 TILE = 512, 1024
 # Threads beyond the memory bandwidth of small machines bring nothing.
@@ -37,7 +46,8 @@ def count_pairs(
 
     All pairs i < j of the items, or each query with each item. The bins are of one
     width in the distance (in its square for cosine and Euclidean distances, which is
-    what matrix products give), between limits that no pair can leave.
+    what matrix products give), between limits that only pairs with outliers can leave;
+    for those bins widen with the distance.
 
     Args:
         distance: name of a distance or a `Distance`.
@@ -48,16 +58,14 @@ def count_pairs(
     """
     search = LinearSearch(distance, items.shape[1])
     alone = queries is None
+    n_near = n_near_queries = len(items)
     if not alone or is_symmetric(search):
-        # Pairs of one class then lie together, and most tiles have none.
-        order = np.argsort(codes, kind="stable")
-        items, codes = items[order], codes[order]
+        items, codes, n_near = _ordered(search, items, codes)
     if queries is None or query_codes is None:
-        queries, query_codes = items, codes
+        queries, query_codes, n_near_queries = items, codes, n_near
     else:
-        order = np.argsort(query_codes, kind="stable")
-        queries, query_codes = queries[order], query_codes[order]
-    ruler = ruler_of(search, queries, items, TILE[1])
+        queries, query_codes, n_near_queries = _ordered(search, queries, query_codes)
+    ruler = ruler_of(search, queries, items, TILE[1], n_near_queries, n_near)
     # A distance of the user's own is called from one thread only.
     n_threads, limit = own_threads() if is_symmetric(search) else (1, nullcontext())
     starts = range(0, len(queries), TILE[0])
@@ -70,7 +78,8 @@ def count_pairs(
             for columns in _columns(start if alone else 0, len(items)):
                 values = ruler.values(rows, columns)
                 pairs = _later_pairs(rows, columns) if alone else None
-                counts.add(values, query_codes[rows], codes[columns], pairs)
+                within = ruler.within(rows, columns)
+                counts.add(values, query_codes[rows], codes[columns], pairs, within)
             if bar is not None:
                 bar.update()
         return counts
@@ -82,8 +91,24 @@ def count_pairs(
     return _Counts.results(parts)
 
 
+def _ordered(
+    search: LinearSearch, rows: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Rows by class, far ones last, and how many are not far.
+
+    Pairs of one class then lie together, and most tiles have none.
+    """
+    is_far = np.zeros(len(rows), bool)
+    if is_symmetric(search):
+        is_far = far_rows(search, rows)
+    order = np.lexsort((codes, is_far))
+    return rows[order], codes[order], int((~is_far).sum())
+
+
 class _Counts:
     """Counts by bin; one bin more on either side than values can lie in.
+
+    Where values can lie beyond the limits, wider bins follow on both sides.
 
     Args:
         ruler: whose values are counted.
@@ -98,8 +123,10 @@ class _Counts:
         self._low = np.float32(ruler.low - margin - self._width)
         # Two pairs further apart than this many bins are in the right order.
         self._slack = int(np.ceil(2 * (ruler.rounding / self._width + _SCALING)))
-        self._all = np.zeros(N_BINS, np.int64)
-        self._same = np.zeros(N_BINS, np.int64)
+        self._n_wide = N_WIDENING if ruler.spills else 0
+        self._n_bins = N_BINS + 2 * self._n_wide
+        self._all = np.zeros(self._n_bins, np.int64)
+        self._same = np.zeros(self._n_bins, np.int64)
 
     def add(
         self,
@@ -107,29 +134,52 @@ class _Counts:
         query_codes: np.ndarray,
         codes: np.ndarray,
         pairs: np.ndarray | None,
+        within: bool = True,
     ) -> None:
         """Counts a tile of values, which it overwrites; `pairs`: those that count."""
         values -= self._low
         values *= np.float32(1.0 / self._width)
-        bins = values.astype(np.intp)
+        bins = values.astype(np.intp) if within else self._spread(values)
+        bins += self._n_wide
         if pairs is None:
-            self._all += np.bincount(bins.ravel(), minlength=N_BINS)
+            self._all += np.bincount(bins.ravel(), minlength=self._n_bins)
         else:
-            self._all += np.bincount(bins[pairs], minlength=N_BINS)
+            self._all += np.bincount(bins[pairs], minlength=self._n_bins)
         if query_codes.min() > codes.max() or codes.min() > query_codes.max():
             return
         same = query_codes[:, None] == codes
         if pairs is not None:
             same &= pairs
-        self._same += np.bincount(bins[same], minlength=N_BINS)
+        self._same += np.bincount(bins[same], minlength=self._n_bins)
+
+    def _spread(self, places: np.ndarray) -> np.ndarray:
+        """Bins of places that may be out of the range; outside they widen."""
+        inside = np.clip(places, 0, N_BINS - 1)
+        bins = np.floor(inside).astype(np.intp)
+        beyond = np.abs(places - np.clip(places, 0, N_BINS)) / N_BINS
+        doublings = _PER_DOUBLING * np.log2(1.0 + beyond)
+        steps = 1 + np.minimum(doublings, N_WIDENING - 1).astype(np.intp)
+        bins += np.where(places >= N_BINS, steps, 0)
+        bins -= np.where(places < 0, steps, 0)
+        return bins
+
+    def _edges(self) -> np.ndarray:
+        """Values between the bins, ascending, one more than bins."""
+        widening = np.exp2(np.arange(1, self._n_wide + 1) / _PER_DOUBLING) - 1.0
+        places = np.concatenate(
+            [
+                -N_BINS * widening[::-1],
+                np.arange(N_BINS + 1.0),
+                N_BINS * (1.0 + widening),
+            ]
+        )
+        return float(self._low) + self._width * places
 
     @classmethod
     def results(cls, parts: "list[_Counts]") -> VerificationResults:
         """Of counts by one ruler, added up."""
         one = parts[0]
-        thresholds = one._ruler.distances(
-            float(one._low) + one._width * np.arange(N_BINS + 1)
-        )
+        thresholds = one._ruler.distances(one._edges())
         thresholds[0] = -np.inf
         same = np.sum([part._same for part in parts], axis=0)
         different = np.sum([part._all for part in parts], axis=0) - same

@@ -110,12 +110,14 @@ def rerank(
             "`lookups` must be those of the queries, one row for each. Received: "
             f"{len(lookups)} rows for {len(queries)} queries."
         )
+    if not len(lookups):
+        return lookups
     candidates = _rows_of(lookups, ids, len(items))
     kernel = kernel_of(search.distance)
     scale = scale or _largest_distance(kernel, items)
 
-    n_near = min(max(k1, k2 - 1), len(items) - 1)
-    near, found = _others(search, items, n_near)
+    n_near = max(k1, k2 - 1)
+    near, found = _others(search, items, min(n_near, len(items) - 1))
     neighbours = Neighbours(kernel, items, near, found, k1, scale)
     encoded = neighbours.encode(items, near, found, own=True)
     of_items = averaged(encoded, encoded, near, k2, own=True)
@@ -223,16 +225,10 @@ def _check_symmetric(name: str) -> None:
 
 
 def _check_numbers(k1: Any, k2: Any, lmda: Any, scale: Any) -> None:
-    for name, value in (("k1", k1), ("k2", k2)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < 1:
-            raise ValueError(
-                f"`{name}` must be an integer of at least 1. Received: "
-                f"{name}={value!r}."
-            )
-    if not 0 <= lmda <= 1:
-        raise ValueError(f"`lmda` must be from 0 to 1. Received: lmda={lmda!r}.")
-    if scale is not None and not 0 < scale < np.inf:
-        raise ValueError(
-            f"`scale` must be a number above 0. Received: scale={scale!r}."
+    doors.as_count(k1, "k1")
+    doors.as_count(k2, "k2")
+    doors.as_number(lmda, "lmda", "from 0 to 1", lambda value: 0 <= value <= 1)
+    if scale is not None:
+        doors.as_number(
+            scale, "scale", "a number above 0", lambda value: 0 < value < np.inf
         )

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity._core import label_rows
+from tensorflow_similarity._core import doors, label_rows
 from tensorflow_similarity.evaluators.lookup_arrays import as_lookups, only_where
 from tensorflow_similarity.types import Lookups
 
 _RULES = ("ratio", "cohort")
+_ROUNDING = 1e-5
 
 
 def adaptive_threshold(
@@ -47,7 +48,8 @@ def adaptive_threshold(
         float64, shape (n_queries,), in the unit of the distances.
 
     Raises:
-        ValueError: for an unknown rule or numbers out of range.
+        ValueError: for an unknown rule, numbers out of range, or the rule "ratio" for
+            negative distances, as those of inner products.
         TypeError: for something that is not lookups.
 
     Example:
@@ -67,18 +69,13 @@ def adaptive_threshold(
     lookups = as_lookups(lookups)
     if rule not in _RULES:
         raise ValueError(f"`rule` must be one of {_RULES}. Received: rule={rule!r}.")
-    if not 0 < ratio < np.inf:
-        raise ValueError(
-            f"`ratio` must be a number above 0. Received: ratio={ratio!r}."
-        )
-    if not 0 <= n_std < np.inf:
-        raise ValueError(
-            f"`n_std` must be a number of at least 0. Received: n_std={n_std!r}."
-        )
-    if isinstance(n_near, bool) or not isinstance(n_near, int) or n_near < 1:
-        raise ValueError(
-            f"`n_near` must be an integer of at least 1. Received: n_near={n_near!r}."
-        )
+    ratio = doors.as_number(
+        ratio, "ratio", "a number above 0", lambda value: 0 < value < np.inf
+    )
+    n_std = doors.as_number(
+        n_std, "n_std", "a number of at least 0", lambda value: 0 <= value < np.inf
+    )
+    n_near = doors.as_count(n_near, "n_near")
     found = lookups.found
     if not found.size:
         return np.full(len(lookups), -np.inf)
@@ -89,6 +86,13 @@ def adaptive_threshold(
         mean = distances.sum(axis=1, where=cohort) / n
         square = ((distances - mean[:, None]) ** 2).sum(axis=1, where=cohort) / n
         return np.where(cohort.any(axis=1), mean - n_std * np.sqrt(square), -np.inf)
+    # Rounding carries a distance of 0 a little below it.
+    if distances.min() < -_ROUNDING:
+        raise ValueError(
+            "`rule='ratio'` needs distances of at least 0: a share of a negative one, "
+            f"as of inner products, is farther away. Received: {distances.min():.4g}. "
+            "Use `rule='cohort'`."
+        )
     rows = np.arange(len(distances))
     labelled = found & ~label_rows.missing(lookups.labels)
     first = lookups.labels[rows, labelled.argmax(axis=1)]
@@ -127,5 +131,8 @@ def within_threshold(lookups: Any, thresholds: Any) -> Lookups:
             f"queries, and not NaN. Received: shape={limits.shape}."
         )
     limits = np.broadcast_to(limits, (len(lookups),))[:, None]
+    # A distance of 0.1 is a float32, which lies above the 0.1 of float64.
+    with np.errstate(over="ignore"):
+        limits = limits.astype(lookups.distances.dtype)
     found = lookups.found & (lookups.distances <= limits)
     return only_where(lookups, found)

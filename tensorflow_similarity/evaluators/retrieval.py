@@ -129,7 +129,7 @@ def evaluate_retrieval(
     ks = _as_ks(k)
     _check_options(batch_size, average)
     check_confidence(confidence)
-    doors.as_integer("seed", seed)
+    doors.as_count(seed, "seed", 0)
     items = doors.as_embeddings(embeddings, None)
     queries, alone = items, query_embeddings is None
     if alone or relevance is None:

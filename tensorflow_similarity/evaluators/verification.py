@@ -62,8 +62,10 @@ def evaluate_verification(
     Up to 500,000 pairs are measured one by one, and the numbers are exact. More are
     counted in 131,072 bins, from distances by float32 matrix products; every number
     then has a bound (`auc_error`, `eer_error`, `tar_error`), in which bins and rounding
-    are counted in. One pass is enough: narrower bins than these would be narrower than
-    the rounding. Memory is one tile of pairs and the bins, never items by items.
+    are counted in, and `repr` shows it. Rows more than 4 times as far out as nine in
+    ten are measured apart, in float64 and in bins that widen with the distance: a few
+    outliers cost the others no digits. Memory is one tile of pairs and the bins, never
+    items by items.
 
     For a distance that is not symmetric (SNR, your own) the earlier item, or the query,
     is the first of the two.
@@ -125,7 +127,13 @@ def evaluate_verification(
 
 def as_pairs(distances: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
     """Distances as floats and `same` as booleans, both (n_pairs,), or a refusal."""
-    values = doors.as_array(distances)
+    try:
+        values = doors.as_array(distances)
+    except ValueError:
+        raise ValueError(
+            "`distances` must be numbers, shape (n_pairs,). Received nested sequences "
+            "of unequal length."
+        ) from None
     if values.dtype.kind not in "fiu" and "float" not in values.dtype.name:
         raise ValueError(
             f"`distances` must be numbers, shape (n_pairs,). Received: "

@@ -235,9 +235,13 @@ class VerificationResults:
         return numbers
 
     def __repr__(self) -> str:
+        auc, eer = f"{self.auc:.4f}", f"{self.eer:.4f}"
+        if self.slack is not None:
+            auc += f" +- {self.auc_error:.1g}"
+            eer += f" +- {self.eer_error:.1g}"
         return (
             f"VerificationResults(n_same={self.n_same}, n_different={self.n_different},"
-            f" auc={self.auc:.4f}, eer={self.eer:.4f})"
+            f" auc={auc}, eer={eer})"
         )
 
     @property
@@ -267,7 +271,8 @@ def check_rate(
     Raises:
         ValueError: with the number that it takes.
     """
-    if not 0 < far <= 1:
+    is_number = isinstance(far, int | float | np.number) and far is not True
+    if not is_number or not 0 < far <= 1:
         raise ValueError(
             f"The false accept rate must be above 0 and at most 1. Received: {far!r}."
         )

@@ -51,7 +51,7 @@ class ConfusedPlan(BatchPlan):
         """Classes of the batches, shape (n_batches, P), none twice in a batch."""
         n_classes, n_places = len(self._sizes), self._classes_per_batch
         # Each class leads a group before any leads twice.
-        leaders = _Deck(generator, n_classes)
+        leaders, others = _Deck(generator, n_classes), _Deck(generator, n_classes)
         batches = np.empty((n_batches, n_places), np.int64)
         for batch in batches:
             taken: dict[int, None] = {}
@@ -62,7 +62,7 @@ class ConfusedPlan(BatchPlan):
                 for rival in self._drawn_rivals(generator, leader, room, taken):
                     taken[rival] = None
             while len(taken) < n_places:
-                taken[leaders.next(taken)] = None
+                taken[others.next(taken)] = None
             batch[:] = list(taken)
         return batches
 

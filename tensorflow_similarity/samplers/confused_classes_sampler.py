@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_similarity._core import doors
 from tensorflow_similarity.samplers._confused_plan import ConfusedPlan
 from tensorflow_similarity.samplers._labels import check_count
 from tensorflow_similarity.samplers._sources import to_host
@@ -22,8 +23,9 @@ class ConfusedClassesSampler(MultiShotMemorySampler):
     A batch is made of groups: a class and up to `n_rivals` classes that it is confused
     with, drawn in proportion to how much; a share of `random_share` of the classes of a
     batch is drawn without regard to that, so that what is not confused is not
-    forgotten. Each class leads a group before any leads twice. Where a class has no
-    rivals left, the next group begins.
+    forgotten. Each class leads a group before any leads twice; one that is in the batch
+    already leads in a later one. Where a class has no rivals left, the next group
+    begins.
 
     Which classes are confused is set by `set_confusion`, usually by the callback
     `RefreshConfusedClasses`; until then classes are drawn as
@@ -35,7 +37,8 @@ class ConfusedClassesSampler(MultiShotMemorySampler):
         x, y, *args: as those of `MultiShotMemorySampler`.
         n_rivals: int >= 1. Rivals that join a class in its group. Defaults to 3.
         random_share: share of the classes of a batch drawn at random, from 0 to 1.
-            Defaults to 0.25.
+            Defaults to 0.25. It is rounded to whole classes: with 2 classes a batch,
+            0.25 of them is none.
         **kwargs: as those of `MultiShotMemorySampler`.
 
     Raises:
@@ -64,12 +67,9 @@ class ConfusedClassesSampler(MultiShotMemorySampler):
     ):
         super().__init__(x, y, *args, **kwargs)
         self.n_rivals = check_count("n_rivals", n_rivals)
-        if not 0 <= random_share <= 1:
-            raise ValueError(
-                "`random_share` must be from 0 to 1. Received: "
-                f"random_share={random_share!r}."
-            )
-        self.random_share = float(random_share)
+        self.random_share = doors.as_number(
+            random_share, "random_share", "from 0 to 1", lambda share: 0 <= share <= 1
+        )
         self._confusions: list[_Rivals] = []
 
     def set_confusion(
@@ -90,15 +90,13 @@ class ConfusedClassesSampler(MultiShotMemorySampler):
                 theirs. Defaults to None: the one after `epoch`, which may have begun.
 
         Raises:
-            ValueError: for an array of another shape, negative or not finite, or a
-                negative pass.
+            ValueError: for an array of another shape, negative or not finite, classes
+                that repeat or of which the sampler has none, or a pass that is no
+                integer of at least 0.
         """
         if first_pass is None:
             first_pass = self.epoch + 1
-        if first_pass < 0:
-            raise ValueError(
-                f"`first_pass` must not be negative. Received: {first_pass}."
-            )
+        first_pass = doors.as_count(first_pass, "first_pass", least=0)
         n_kept = max(16, 4 * self.n_rivals)
         if hasattr(confusion, "rivals") and hasattr(confusion, "classes"):
             labels = confusion.classes.tolist()
@@ -119,6 +117,14 @@ class ConfusedClassesSampler(MultiShotMemorySampler):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rivals of the sampler's own classes, as places in `class_list`."""
         own = {label: place for place, label in enumerate(self.class_list)}
+        if len(set(labels)) < len(labels):
+            raise ValueError("`classes` must be distinct. Received a class twice.")
+        if not own.keys() & set(labels):
+            raise ValueError(
+                "`set_confusion` knows none of the sampler's classes. Received: "
+                f"classes like {labels[:3]}, where `class_list` is like "
+                f"{list(own)[:3]}. Give the labels that the sampler was given."
+            )
         places = np.array([own.get(label, -1) for label in labels], np.int64)
         # Place -1, no rival, stays -1.
         found = np.append(places, -1)[rivals]

@@ -147,7 +147,7 @@ def test_tensors_with_gradients_are_read(half):
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, -1, 16, np.float64(2)])
 def test_an_option_that_counts_is_an_integer_in_range(value):
-    assert doors.as_integer("n", np.uint8(15), 0, 15) == 15
-    assert type(doors.as_integer("n", np.int64(3))) is int
+    assert doors.as_count(np.uint8(15), "n", 0, 15) == 15
+    assert type(doors.as_count(np.int64(3), "n", 0)) is int
     with pytest.raises(ValueError, match="`n` must be an integer of at least 0 and at"):
-        doors.as_integer("n", value, 0, 15)
+        doors.as_count(value, "n", 0, 15)

@@ -107,3 +107,19 @@ def test_refuses_what_it_cannot_do():
     for name in ("k", "every_epochs", "n_examples", "batch_size"):
         with pytest.raises(ValueError, match=f"`{name}` must be an integer"):
             RefreshConfusedClasses(sampler, **{name: 0})
+
+
+def test_embeddings_that_are_not_finite_leave_the_confusion_as_it_was(caplog):
+    model, sampler = make()
+    refresh = RefreshConfusedClasses(sampler, X * np.nan, Y)
+    refresh.set_model(model)
+    refresh.set_params({"steps": 4})
+    refresh.confusion = before = object()
+    refresh.on_epoch_end(0)
+    assert refresh.confusion is before and not sampler._confusions
+    assert "not finite" in caplog.text
+
+
+def test_one_example_has_no_neighbour():
+    with pytest.raises(ValueError, match="`n_examples` must be an integer of at least"):
+        RefreshConfusedClasses(make()[1], n_examples=1)

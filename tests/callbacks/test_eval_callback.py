@@ -14,7 +14,7 @@ from tensorflow_similarity.classification_metrics import F1Score
 from tensorflow_similarity.losses import TripletLoss
 from tensorflow_similarity.matchers import MatchMajorityVote
 from tensorflow_similarity.models import SimilarityModel, TwoTowerModel
-from tensorflow_similarity.retrieval_metrics import MapAtK, RecallAtK
+from tensorflow_similarity.retrieval_metrics import MapAtK, PrecisionAtK, RecallAtK
 
 smoke = pytest.mark.backend_smoke
 pytestmark = pytest.mark.filterwarnings(
@@ -400,3 +400,107 @@ def test_split_of_all_or_none():
         SplitValidationLoss(X, Y[:5], [1])
     with pytest.raises(ValueError, match="`batch_size` must be an integer"):
         SplitValidationLoss(X, Y, [1], batch_size=0)
+
+
+def test_a_part_of_one_class_has_no_loss():
+    with pytest.raises(ValueError, match="unknown classes are all of one class, 7"):
+        SplitValidationLoss(X, Y, range(7))
+    with pytest.raises(ValueError, match="of known classes are all of one class"):
+        SplitValidationLoss(X, Y, [0])
+
+
+def test_validation_loss_of_lists_and_strings():
+    names = [f"class {i}" for i in Y]
+    wanted = SplitValidationLoss(X, Y, range(4))
+    found = SplitValidationLoss(X.tolist(), names, [f"class {i}" for i in range(4)])
+    model = make_model()
+    logs = {}, {}
+    for part, log in zip((wanted, found), logs, strict=True):
+        part.set_model(model)
+        part.on_epoch_end(0, log)
+    assert logs[0] == pytest.approx(logs[1], rel=1e-5) and len(logs[0]) == 2
+
+
+def test_validation_loss_refuses_what_it_cannot_read():
+    with pytest.raises(ValueError, match="`y` is missing"):
+        SplitValidationLoss(X, None, [1])
+    with pytest.raises(ValueError, match="`y` must have a label for each"):
+        SplitValidationLoss(X[:2], [1, None], [1])
+    with pytest.raises(TypeError, match="`known_classes` must be several"):
+        SplitValidationLoss(X, Y, 3)
+
+    class Batches(keras.utils.PyDataset):
+        pass
+
+    with pytest.raises(TypeError, match="`x` must be arrays"):
+        SplitValidationLoss(Batches(), None, [1])
+
+
+def test_names_in_the_logs_are_distinct(caplog):
+    two = [RecallAtK(k=1), RecallAtK(k=1, average="macro")]
+    with pytest.raises(ValueError, match="Two metrics have the name 'recall@1'"):
+        EvalCallback(QX, QY, TX, TY, retrieval_metrics=two)
+    with pytest.raises(ValueError, match="Two metrics have the name 'recall'"):
+        EvalCallback(QX, QY, TX, TY, metrics=["recall", "recall"])
+    close = EvalCallback(QX, QY, TX, TY, distance_thresholds=[0.1, 0.1000001])
+    other = EvalCallback(QX, QY, TX, TY, prefix="other_")
+    twice = EvalCallback(QX, QY, TX, TY)
+    model, logs = make_model(), {}
+    for judge in (close, other, twice):
+        judge.set_model(model)
+        judge.on_epoch_end(0, logs)
+    names = "@0.1", "@0.1000001", ""
+    assert {f"binary_accuracy{name}" for name in names} < set(logs)
+    assert logs["binary_accuracy"] == logs["other_binary_accuracy"]
+    assert not caplog.text
+    for judge in (twice, twice):
+        judge.on_epoch_end(1, logs)
+    assert caplog.text.count("The logs had ['binary_accuracy']") == 1
+
+
+def test_too_few_targets_are_counted_wherever_they_come_from():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, i):
+            return TX[:3], TY[:3]
+
+    judge = EvalCallback(QX, QY, Batches(), k=4)
+    judge.set_model(make_model())
+    with pytest.raises(ValueError, match="`targets` must hold at least 4"):
+        judge.evaluate()
+    metric = PrecisionAtK(k=3, drop_closest_lookup=True)
+    with pytest.raises(ValueError, match="at least 4 examples"):
+        EvalCallback(QX, QY, TX[:3], TY[:3], retrieval_metrics=[metric])
+
+
+def test_refuses_at_the_door_what_would_fail_later():
+    class Endless(keras.utils.PyDataset):
+        num_batches = None
+
+    for arguments, error, message in (
+        ((QX, QY, None, None), ValueError, "`targets` are missing"),
+        ((Endless(), None, TX, TY), ValueError, "must be a data set that ends"),
+        ((QX, QY, TX, TY, "auto", ["recall"], None, 1, "match_nearest", "far"),
+         ValueError, "`distance_thresholds` must be one number or several"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=message):
+            EvalCallback(*arguments)
+    for known in ("c0", 3):
+        with pytest.raises(TypeError, match="`known_classes` must be several"):
+            EvalCallback(QX, QY, TX, TY, known_classes=known)
+    with pytest.raises(RuntimeError, match="has no model yet"):
+        EvalCallback(QX, QY, TX, TY).evaluate()
+
+
+def test_steps_go_on_in_a_second_fit(monkeypatch):
+    judge = EvalCallback(QX, QY, TX, TY, every_steps=1)
+    steps = []
+    monkeypatch.setattr(judge, "_write", lambda values, step: steps.append(step))
+    monkeypatch.setattr(judge, "evaluate", dict)
+    for _ in range(2):
+        judge.on_train_begin()
+        judge.on_train_batch_end(0)
+        judge.on_train_batch_end(1)
+    assert steps == [1, 2, 3, 4]

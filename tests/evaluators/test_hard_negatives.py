@@ -347,3 +347,34 @@ def test_confusion_refuses_what_it_cannot_do():
         class_confusion([[1.0], [2.0]], [1, 2], k=0)
     with pytest.raises(ValueError, match="one label for each item"):
         class_confusion([[1.0], [2.0]], [1])
+
+
+def test_a_search_that_cannot_be_used_is_refused():
+    x, y = np.eye(4), [0, 0, 1, 1]
+    with pytest.raises(TypeError, match="`search` must be a `Search`"):
+        mine_hard_negatives(x, y, n_negatives=1, search="linear")
+    other = LinearSearch("cosine", 4)
+    other.batch_add(x, np.arange(4) + 10)
+    with pytest.raises(ValueError, match="by the ids 0 to 3. Received: ids from"):
+        mine_hard_negatives(x, y, n_negatives=1, search=other)
+
+
+@pytest.mark.parametrize("value", [np.nan, "0.5", True])
+def test_scores_and_margins_are_numbers(value):
+    for name in ("min_score", "max_score", "relative_margin", "absolute_margin"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a number"):
+            mine_hard_negatives(np.eye(4), [0, 0, 1, 1], **{name: value})
+
+
+def test_more_classes_than_the_root_of_32_bits():
+    n = 46_400
+    names = np.arange(n)
+    lookups = Lookups(
+        names[:, None], np.zeros((n, 1), np.float32), np.roll(names, 1)[:, None]
+    )
+    found = class_confusion(lookups, names)
+    np.testing.assert_array_equal(found.sources, names)
+    np.testing.assert_array_equal(found.targets, np.roll(names, 1))
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match="`n` must be an integer of at least 0"):
+            found.most_confused(wrong)

@@ -6,6 +6,7 @@ from math import exp, log, sqrt
 import numpy as np
 import pytest
 
+from tensorflow_similarity import distances
 from tensorflow_similarity.evaluators import embedding_health, health_spread
 
 pytestmark = pytest.mark.backend_smoke
@@ -115,7 +116,7 @@ def test_duplicates_across_labels_are_listed_and_those_within_are_not():
     first = found.near_duplicates[0]
     assert first.distance == 0.0
     assert (first.label, first.other_label) == (labels[10], labels[21])
-    assert "2 pairs of items with different labels" in str(found)
+    assert "4 items have one of another label" in str(found)
 
 
 def test_a_duplicate_behind_many_of_the_own_class_is_found():
@@ -216,11 +217,11 @@ def test_the_table_shows_numbers_words_and_first_items():
     found = embedding_health(rows, [f"<b{label}>" for label in labels])
     text = str(found)
     assert text.startswith("Embedding health")
-    assert "! near-duplicates across labels" in text
+    assert "! items with a near-duplicate of another label" in text
     assert "10 ('<b4>') and 21 ('<b3>')" in text
     page = found._repr_html_()
     assert "&lt;b4&gt;" in page and "<b4>" not in page
-    assert "near-duplicates across labels" in page
+    assert "items with a near-duplicate of another label" in page
     assert found.to_dict() == found.numbers
     assert found.to_dict() is not found.numbers
 
@@ -266,3 +267,40 @@ def test_ten_thousand_items_take_seconds():
     start = time.process_time()
     embedding_health(rows, labels)
     assert time.process_time() - start < 60
+
+
+def test_every_item_with_a_near_duplicate_is_counted_once():
+    rows = np.random.default_rng(3).normal(size=(60, 4))
+    rows[:30] = rows[0]
+    found = embedding_health(rows, np.arange(60) % 3)
+    assert found.numbers["n_near_duplicates"] == 30
+    assert any("30 items have one of another label" in one for one in found.warnings)
+
+
+def test_distances_by_any_name_or_as_objects():
+    rows = np.random.default_rng(4).normal(size=(40, 4))
+    wanted = embedding_health(rows, distance="euclidean").numbers
+    for distance in ("l2", "Euclidean", distances.get("euclidean")):
+        assert embedding_health(rows, distance=distance).numbers == wanted
+
+
+def test_rows_that_cannot_be_measured_are_left_out():
+    rows = np.random.default_rng(5).normal(size=(40, 4))
+    rows[3], rows[7], rows[9, 1] = 1e18, -1e200, np.nan
+    found = embedding_health(rows)
+    assert found.not_finite == [3, 7, 9] and found.numbers["n_items"] == 37
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    rows[3], rows[7] = np.inf, 1e18
+    with np.errstate(invalid="ignore"):
+        assert embedding_health(rows.astype(bfloat16)).not_finite == [3, 7, 9]
+    with pytest.raises(ValueError, match="rows of unequal length"):
+        embedding_health([[1.0], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize("value", ["0.7", True, np.nan])
+def test_numbers_of_another_kind_are_refused(value):
+    rows = np.eye(4)
+    with pytest.raises(ValueError, match="`label_vote` must be above 0.5"):
+        embedding_health(rows, label_vote=value)
+    with pytest.raises(ValueError, match="`near_duplicate_distance` must be a dist"):
+        embedding_health(rows, near_duplicate_distance=value)

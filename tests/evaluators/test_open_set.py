@@ -217,3 +217,11 @@ def test_bad_lookups_are_refused():
     lookups = as_lookups([[(0.1, 0)], [(float("nan"), 0)]], 1)
     with pytest.raises(ValueError, match="NaN, first for query 1"):
         evaluate_open_set(lookups, [0, 1], indexed_labels=[0])
+
+
+def test_lookups_and_labels_of_another_shape_are_refused():
+    with pytest.raises(TypeError, match="`lookups` must be `Lookups`"):
+        evaluate_open_set([[0.1]], [4], indexed_labels=[4])
+    lookups = Lookups(np.array([[0]]), np.array([[0.1]]), np.array([[4]]))
+    with pytest.raises(ValueError, match="`indexed_labels` must be the labels"):
+        evaluate_open_set(lookups, [4], indexed_labels=4)

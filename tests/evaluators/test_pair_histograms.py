@@ -236,3 +236,24 @@ def test_progress_is_shown_only_when_asked(capsys, counted):
     assert capsys.readouterr().err == ""
     evaluate_verification(items, labels, verbose=1)
     assert "Counting pairs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("distance", METRICS)
+def test_outliers_cost_the_others_no_digits(counted, distance):
+    items, labels = clusters(11, 60, 4)
+    items[-3:] *= 3000.0
+    with_queries = distance == "euclidean"
+    queries, asked = (items[20:], labels[20:]) if with_queries else (None, None)
+    exact = evaluate_pairs(
+        *all_pairs(items, labels, queries, asked, metric=METRICS[distance])
+    )
+    found = evaluate_verification(items, labels, queries, asked, distance=distance)
+    assert_bounded(found, exact)
+    assert all(getattr(found, f"{name}_error") < 0.01 for name in NUMBERS)
+    assert found.eer_threshold == pytest.approx(exact.eer_threshold, rel=1e-3, abs=1e-3)
+
+
+def test_the_bound_is_printed(counted):
+    items, labels = clusters(12, 60, 4)
+    found = evaluate_verification(items, labels)
+    assert f"auc={found.auc:.4f} +- {found.auc_error:.1g}, eer=" in repr(found)

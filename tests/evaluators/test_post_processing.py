@@ -358,3 +358,43 @@ def test_thresholds_refuse_what_they_cannot_do():
     for thresholds in ([1.0, 2.0], np.nan):
         with pytest.raises(ValueError, match="`thresholds` must be one number"):
             within_threshold(lookups, thresholds)
+
+
+def test_all_items_are_neighbours_of_a_query_where_there_are_few():
+    found = rerank(
+        [[0.0], [1.0]],
+        [[0.4]],
+        k=2,
+        k1=1,
+        k2=3,
+        lmda=0.0,
+        distance="euclidean",
+        scale=1.0,
+    )
+    np.testing.assert_allclose(found.distances, [[0.16999, 0.16999]], atol=1e-4)
+
+
+def test_no_queries_have_no_neighbours():
+    found = rerank(np.eye(3), np.zeros((0, 3)))
+    assert len(found) == 0
+
+
+@pytest.mark.parametrize("value", ["0.5", np.nan, True])
+def test_shares_and_scales_are_numbers(value):
+    with pytest.raises(ValueError, match="`lmda` must be from 0 to 1"):
+        rerank(np.eye(3), lmda=value)
+    with pytest.raises(ValueError, match="`scale` must be a number above 0"):
+        rerank(np.eye(3), scale=value)
+
+
+def test_thresholds_of_negative_distances_and_of_other_kinds():
+    ids, labels = np.array([[1, 2]]), np.array([[7, 8]])
+    close = Lookups(ids, np.array([[-5.0, -4.0]], np.float32), labels)
+    with pytest.raises(ValueError, match="'ratio'.* needs distances of at least 0"):
+        adaptive_threshold(close)
+    assert np.isfinite(adaptive_threshold(close, "cohort", n_near=np.int64(1))).all()
+    for name in ("ratio", "n_std"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a number"):
+            adaptive_threshold(close, **{name: "0.5"})
+    at = Lookups(ids, np.array([[0.1, 0.3]], np.float32), labels)
+    assert within_threshold(at, 0.1).found.tolist() == [[True, False]]

@@ -293,3 +293,12 @@ def test_minus_one_is_a_class():
 def test_bad_embeddings_and_labels_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         evaluate_verification(*arguments)
+
+
+def test_rates_and_ragged_pairs_are_refused_in_words():
+    found = evaluate_pairs([0.1, 0.2], [True, False])
+    for far in ("0.1", True, np.nan):
+        with pytest.raises(ValueError, match="false accept rate must be above 0"):
+            found.tar_at_far(far)
+    with pytest.raises(ValueError, match="`distances` must be numbers"):
+        evaluate_pairs([[1.0], [1.0, 2.0]], [True, False])

@@ -156,6 +156,7 @@ def test_recompiled_with_another_loss_and_back(batch):
     assert len(model.trainable_variables) == 3
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_trains_alike(batch):
     if BACKEND == "torch":
         pytest.skip("a minute of C++ compilation")

@@ -20,9 +20,9 @@ pytestmark = [
 
 # Each setting at least once; all combinations are for `make slow`.
 USUAL = {
-    ("one", "float32", "graph"),
+    ("one", "mixed_bfloat16", "graph"),
     ("two", "mixed_float16", "eager"),
-    ("one", "mixed_bfloat16", "xla"),
+    ("one", "float32", "xla"),
     ("dict", "mixed_float16", "graph"),
 }
 USUAL_REPLICAS = {("one", "mixed_float16", "graph")}

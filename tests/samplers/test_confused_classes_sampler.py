@@ -8,6 +8,7 @@ import pytest
 
 from tensorflow_similarity.evaluators import class_confusion
 from tensorflow_similarity.samplers import ConfusedClassesSampler
+from tensorflow_similarity.samplers._confused_plan import ConfusedPlan
 
 pytestmark = pytest.mark.backend_smoke
 
@@ -180,5 +181,33 @@ def test_refuses_what_it_cannot_do():
         sampler.set_confusion(np.eye(3))
     with pytest.raises(ValueError, match="finite numbers of at least 0"):
         sampler.set_confusion(-PAIRS)
-    with pytest.raises(ValueError, match="`first_pass` must not be negative"):
+    with pytest.raises(
+        ValueError, match="`first_pass` must be an integer of at least 0"
+    ):
         sampler.set_confusion(PAIRS, first_pass=-1)
+    for share in ("0.5", True, np.nan):
+        with pytest.raises(ValueError, match="`random_share` must be from 0 to 1"):
+            make(random_share=share)
+    for first_pass in (1.5, True):
+        with pytest.raises(ValueError, match="`first_pass` must be an integer"):
+            sampler.set_confusion(PAIRS, first_pass=first_pass)
+    with pytest.raises(ValueError, match="`set_confusion` knows none of the sampler's"):
+        sampler.set_confusion(np.eye(3), classes=["0", "1", "2"])
+    with pytest.raises(ValueError, match="`classes` must be distinct"):
+        sampler.set_confusion(np.eye(3), classes=[0, 1, 1])
+
+
+def test_random_classes_leave_the_turn_of_the_leaders_alone():
+    class Watched(ConfusedPlan):
+        def _drawn_rivals(self, generator, leader, n, taken):
+            led.append(leader)
+            return super()._drawn_rivals(generator, leader, n, taken)
+
+    led = []
+    rivals = ((np.arange(12) + 1) % 12)[:, None]
+    sizes, shares = np.full(12, 5), np.ones((12, 1))
+    plan = Watched(np.arange(60), sizes, 4, 1, 0, rivals, shares, 1, 1)
+    plan._grouped(np.random.default_rng(0), 60)
+    counts = np.cumsum(np.eye(12)[led], axis=0)
+    # One that is in the batch as a rival waits for the next.
+    assert np.ptp(counts, axis=1).max() <= 2

@@ -393,6 +393,7 @@ def test_a_compiled_model_trains_saves_and_loads(tmp_path):
         np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_jit_compiled_models_measure_the_same():
     if keras.backend.backend() == "torch":
         pytest.skip("a minute of C++ compilation")
