@@ -37,6 +37,7 @@ _LAZY = (
     "search",
     "stores",
     "types",
+    "utils",
     "visualization",
 )
 

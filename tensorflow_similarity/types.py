@@ -357,7 +357,9 @@ class CalibrationResults:
             `cutpoints`. Defaults to {}.
         curve: from distance to probability. Defaults to None.
         settings: what `match` goes on with: "k", "matcher", "metric",
-            "distance_rounding"; plain types. Defaults to {}.
+            "distance_rounding", "distance", "items"; plain types. Defaults to {}.
+        objects: the "matcher" and the "metric" themselves, as they were given. They are
+            not saved: `settings` says how to make them again. Defaults to {}.
     """
 
     cutpoints: dict[str, dict[str, Any]]
@@ -366,6 +368,7 @@ class CalibrationResults:
     class_cutpoints: dict[str, dict[Any, dict[str, Any]]] = field(default_factory=dict)
     curve: ProbabilityCurve | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=dict)
 
     def cutpoint(self, name: str) -> dict[str, Any]:
         """The cutpoint of this name.

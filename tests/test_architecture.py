@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "architectures": STOREYS_1_TO_3 | {"models"},
     "callbacks": STOREYS_1_TO_3 | {"samplers"},
     "visualization": {"evaluators", "search", "distances"},
+    "utils": {"callbacks", "evaluators"},
     "samplers": set(),
     "augmenters": set(),
     "__init__": set(KERAS_OBJECTS) | {"models"},
@@ -294,7 +295,7 @@ def test_every_room_is_an_attribute_loaded_when_first_reached():
 import sys
 import {PACKAGE} as tfsim
 assert "{PACKAGE}.visualization" not in sys.modules
-for room in {rooms + ["types"]!r}:
+for room in {rooms + ["types", "utils"]!r}:
     assert room in tfsim.__all__, room
     assert room in dir(tfsim), room
     module = getattr(tfsim, room)

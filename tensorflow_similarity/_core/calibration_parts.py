@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core import files
+from tensorflow_similarity._core.remade import why_not_remade
 from tensorflow_similarity.types import CalibrationResults, ProbabilityCurve
 
 FORMAT = 1
@@ -33,7 +34,19 @@ def read(path: Path, facts: dict[str, Any]) -> CalibrationResults | None:
 def to_parts(
     results: CalibrationResults,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What is JSON, and the arrays by name."""
+    """What is JSON, and the arrays by name.
+
+    Raises:
+        ValueError: if a matcher or metric of one's own could not be made again.
+    """
+    for role, thing in results.objects.items():
+        why = why_not_remade(thing)
+        if why:
+            raise ValueError(
+                f"The calibration cannot be saved, since its {role} could not be made "
+                f"again. {why} Or drop the calibration before you save: "
+                "`model.indexer.calibration = None`."
+            )
     arrays = {f"threshold/{k}": v for k, v in results.thresholds.items()}
     facts: dict[str, Any] = {
         "format": FORMAT,

@@ -165,12 +165,13 @@ def as_number(
     return float(value)
 
 
-def as_count(value: Any, name: str, least: int = 1) -> int:
-    """An integer of at least `least`."""
+def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
+    """An integer of at least `least`, and at most `most` if that is given."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
+    if not whole or value < least or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
         raise ValueError(
-            f"`{name}` must be an integer of at least {least}. Received: "
+            f"`{name}` must be an integer of at least {least}{upper}. Received: "
             f"{name}={value!r}."
         )
     return int(value)

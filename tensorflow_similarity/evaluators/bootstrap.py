@@ -62,7 +62,7 @@ def bootstrap_interval(
     columns = _as_columns(values)
     given = _as_weights(weights, len(columns))
     _check_options(n_resamples, confidence)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(doors.as_count(seed, "seed", 0))
     if callable(statistic):
         if weights is not None or columns.shape[1] != 1:
             raise ValueError(

@@ -16,7 +16,8 @@ from tensorflow_similarity.evaluators.calibration_classes import class_cutpoints
 from tensorflow_similarity.evaluators.calibration_targets import (
     Sampling,
     achieved_by,
-    check_integer,
+    has_right,
+    refusing_all,
     threshold_counts,
 )
 from tensorflow_similarity.evaluators.judged_distances import as_judged
@@ -33,6 +34,16 @@ logger = logging.getLogger(__name__)
 
 EXTRA_METRICS = ("precision", "recall")
 _RESERVED = {"name", "value", "distance"}
+_OPTIONS = {
+    "probability",
+    "distance_rounding",
+    "n_new",
+    "n_resamples",
+    "confidence",
+    "seed",
+}
+# Decimals that float64 has: more are no rounding.
+_MOST_DECIMALS = 15
 
 
 def calibrate_distances(
@@ -107,8 +118,7 @@ def calibrate_distances(
         *as_targets(thresholds_targets, metric),
     ]
     sampling = Sampling(n_new, n_resamples, confidence, seed).checked()
-    if distance_rounding is not None:
-        check_integer("distance_rounding", distance_rounding, 0)
+    distance_rounding = as_decimals(distance_rounding)
     given = rounded(given, distance_rounding)
     if not np.isfinite(given).any():
         raise ValueError(
@@ -116,13 +126,8 @@ def calibrate_distances(
             f"Received: {len(given)} queries."
         )
     thresholds, counts = threshold_counts(given, right)
-    if not right.any():
-        logger.warning(
-            "None of %d queries is given its own label, so no threshold accepts a "
-            "right one. Are the labels of queries and index of one kind?",
-            len(right),
-        )
     curves = {m.name: np.asarray(m.compute(*counts), np.float64) for m in metrics}
+    _check_values(metric, curves[metric.name], thresholds)
     cutpoints: dict[str, dict[str, Any]] = {}
     achieved: dict[str, dict[str, Any]] = {}
     for target in targets:
@@ -132,6 +137,10 @@ def calibrate_distances(
         if chosen is not None:
             cutpoints[target.name] = _cutpoint(
                 target, chosen, thresholds, counts, metrics
+            )
+        elif target.value is None and not has_right(counts):
+            cutpoints[target.name] = _cutpoint(
+                target, 0, np.array([-np.inf]), refusing_all(counts), metrics
             )
     classes: dict[str, dict[Any, dict[str, Any]]] = {}
     if matched_labels is not None:
@@ -147,12 +156,35 @@ def calibrate_distances(
             "metric": classification_metrics.serialize(metric),
             "distance_rounding": distance_rounding,
         },
+        {"metric": metric},
     )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raises TypeError for an argument that no function of calibration takes."""
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        raise TypeError(
+            f"`calibrate` takes no argument {unknown[0]!r}. Beside those that it names "
+            f"it takes {sorted(_OPTIONS)}; `per_class=True` makes cutpoints of single "
+            "labels."
+        )
+
+
+def as_decimals(decimals: Any) -> int | None:
+    """Decimals that distances are rounded to; None for not at all.
+
+    Raises:
+        ValueError: for anything but an integer from 0 to 15, or None.
+    """
+    if decimals is None:
+        return None
+    return doors.as_count(decimals, "distance_rounding", 0, _MOST_DECIMALS)
 
 
 def rounded(distances: np.ndarray, decimals: int | None) -> np.ndarray:
     """Distances as float64 on the grid on which they are compared with thresholds."""
-    distances = np.asarray(distances, np.float64)
+    distances, decimals = np.asarray(distances, np.float64), as_decimals(decimals)
     return distances if decimals is None else distances.round(decimals)
 
 
@@ -177,6 +209,23 @@ def as_metrics(
 def _listed(metrics: Any) -> list[Any]:
     single = isinstance(metrics, str | ClassificationMetric)
     return [metrics] if single else list(metrics or ())
+
+
+def _check_values(
+    metric: ClassificationMetric, values: np.ndarray, thresholds: np.ndarray
+) -> None:
+    """Refuses values of the calibration metric among which there is no best."""
+    if values.shape != thresholds.shape or not np.isfinite(values).all():
+        received = (
+            f"shape={values.shape}"
+            if values.shape != thresholds.shape
+            else f"{int((~np.isfinite(values)).sum())} of them NaN or infinite"
+        )
+        raise ValueError(
+            f"The calibration metric {metric.name!r} must compute one finite value at "
+            f"each of {len(thresholds)} thresholds. Received: {received}. Let its "
+            "`compute` say what it is worth where it would divide by 0."
+        )
 
 
 def _cutpoint(

@@ -11,9 +11,13 @@ from tensorflow_similarity.classification_metrics import ClassificationMetric
 from tensorflow_similarity.evaluators.calibrate_distances import (
     EXTRA_METRICS,
     calibrate_distances,
+    check_options,
 )
 from tensorflow_similarity.evaluators.judged_distances import lookup_arrays
-from tensorflow_similarity.evaluators.matching import match_lookups
+from tensorflow_similarity.evaluators.matching import (
+    cutpoint_names,
+    match_lookups,
+)
 from tensorflow_similarity.matchers import (
     ClassificationMatch,
     make_classification_matcher,
@@ -53,7 +57,8 @@ def calibrate(
         distance: name of a distance or a `Distance`. Defaults to "cosine", the default
             of the losses; pass the one the model was trained with.
         k: neighbours that the matcher sees.
-        matcher: name or `ClassificationMatch`. Defaults to "match_nearest".
+        matcher: name or `ClassificationMatch`. Defaults to "match_nearest". One of your
+            own, or a metric, must be registered with Keras to be saved.
         per_class: whether labels with enough queries get cutpoints of their own.
         thresholds_targets, calibration_metric, extra_metrics: as those of
             `calibrate_distances`.
@@ -63,7 +68,8 @@ def calibrate(
     Raises:
         ValueError: for wrong arrays, all labels alike, a target in words that cannot be
             reached or supported, or unknown names.
-        TypeError: for labels that are neither integers nor strings, or of two kinds.
+        TypeError: for labels that are neither integers nor strings, or of two kinds;
+            for other `options`.
 
     Example:
 
@@ -77,21 +83,24 @@ def calibrate(
     >>> round(results.cutpoints["optimal"]["distance"], 3)
     0.3
     """
+    check_options(options)
     lookups = _neighbours(
         embeddings, labels, query_embeddings, query_labels, distance, k
     )
     asked = labels if query_embeddings is None else query_labels
-    return calibrate_lookups(
+    results = calibrate_lookups(
         asked,
         lookups,
         thresholds_targets,
         calibration_metric,
         matcher,
         extra_metrics,
-        k=doors.as_k(k),
+        k=k,
         per_class=per_class,
         **options,
     )
+    results.settings["distance"] = _name_of(distance)
+    return results
 
 
 def calibrate_lookups(
@@ -118,6 +127,8 @@ def calibrate_lookups(
     Raises:
         ValueError, TypeError: as `calibrate`.
     """
+    check_options(options)
+    k = None if k is None else doors.as_k(k)
     found, distances = lookup_arrays(lookups)
     found, distances = found[:, :k], distances[:, :k]
     derive = make_classification_matcher(matcher)
@@ -133,9 +144,9 @@ def calibrate_lookups(
         matched_labels=judged.labels if per_class else None,
         **options,
     )
-    results.settings.update(matcher=matchers.serialize(derive), k=found.shape[1])
-    if k is not None:
-        results.settings["k"] = k
+    results.settings.update(matcher=matchers.serialize(derive))
+    results.settings["k"] = found.shape[1] if k is None else k
+    results.objects["matcher"] = derive
     return results
 
 
@@ -147,7 +158,7 @@ def match(
     cutpoint: str = "optimal",
     no_match_label: int | str = -1,
     *,
-    distance: Any = "cosine",
+    distance: Any = None,
     k: int | None = None,
     matcher: str | ClassificationMatch | None = None,
 ) -> "list[Any] | dict[str, list[Any]]":
@@ -160,7 +171,8 @@ def match(
         calibration: what `calibrate` returned for these items and this distance.
         cutpoint: name of a cutpoint, or "all". Defaults to "optimal".
         no_match_label: stands where there is no match.
-        distance: as `calibrate` was given it. Defaults to "cosine".
+        distance: as `calibrate` was given it. Defaults to None: that of the
+            calibration, "cosine" if that names none.
         k, matcher: Defaults to None: those of the calibration.
 
     Returns:
@@ -168,13 +180,44 @@ def match(
         names of cutpoints.
 
     Raises:
-        ValueError: for an unknown cutpoint; the message lists the known ones.
+        ValueError: for an unknown cutpoint; the message lists the known ones; or for
+            another distance than that of the calibration.
+        TypeError: for something that is not a calibration.
     """
+    cutpoint_names(calibration, cutpoint)
+    distance = _distance_of(calibration, distance)
+    if _is_empty(query_embeddings):
+        return match_lookups([], calibration, cutpoint, no_match_label, matcher)
     k = calibration.settings.get("k", 1) if k is None else k
     queries = doors.as_embeddings(query_embeddings, None, "query_embeddings")
     nobody = np.full(len(queries), None)
     lookups = _neighbours(embeddings, labels, queries, nobody, distance, k)
-    return match_lookups(lookups, calibration, cutpoint, no_match_label, matcher)
+    return match_lookups(lookups, calibration, cutpoint, no_match_label, matcher, k)
+
+
+def _is_empty(rows: Any) -> bool:
+    """Whether there is no row: of an array, a tensor or a list."""
+    if isinstance(rows, list | tuple):
+        return not rows
+    return tuple(getattr(rows, "shape", ()))[:1] == (0,)
+
+
+def _name_of(distance: Any) -> str:
+    return LinearSearch(distance, 1).distance.name
+
+
+def _distance_of(calibration: CalibrationResults, distance: Any) -> Any:
+    """The distance to measure by: that of the calibration, and no other."""
+    known = calibration.settings.get("distance")
+    if distance is None:
+        return known or "cosine"
+    given = _name_of(distance)
+    if known not in (None, given):
+        raise ValueError(
+            f"The calibration holds for the distance {known!r}, by which it was found. "
+            f"Received: distance={given!r}. Leave `distance` out, or calibrate by it."
+        )
+    return distance
 
 
 def _neighbours(
@@ -228,7 +271,7 @@ def _check_several(query_labels: np.ndarray, found: np.ndarray) -> None:
         )
     if label_rows.missing(query_labels).any():
         return
-    first = given[1][0]
+    first = given[1][:1].tolist()[0]
     if (given[0] == first).all() and (given[1] == first).all():
         raise ValueError(
             f"All queries and neighbours have the one label {first!r}, so no threshold "

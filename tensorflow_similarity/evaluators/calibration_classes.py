@@ -32,7 +32,8 @@ def class_cutpoints(
         n_right = int(right[rows].sum())
         enough = len(rows) >= _CLASS_QUERIES
         enough = enough and min(n_right, len(rows) - n_right) >= _CLASS_EACH
-        thresholds, counts = threshold_counts(distances[rows], right[rows])
+        if enough:
+            thresholds, counts = threshold_counts(distances[rows], right[rows])
         for target in targets:
             if target.name not in cutpoints:
                 continue

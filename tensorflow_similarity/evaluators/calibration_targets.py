@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorflow_similarity._core import doors
 from tensorflow_similarity.evaluators.threshold_intervals import prediction_interval
 from tensorflow_similarity.evaluators.threshold_targets import ThresholdTarget
 from tensorflow_similarity.matchers import Counts, count
@@ -30,17 +31,19 @@ class Sampling:
     seed: int = 0
 
     def checked(self) -> "Sampling":
-        """This, if its numbers make sense; else ValueError."""
-        if self.n_new is not None:
-            check_integer("n_new", self.n_new, 1)
-        check_integer("n_resamples", self.n_resamples, 0)
+        """This in Python's own numbers, if they make sense; else ValueError."""
+        n_new = self.n_new
+        if n_new is not None:
+            n_new = doors.as_count(n_new, "n_new", 1)
+        n_resamples = doors.as_count(self.n_resamples, "n_resamples", 0)
+        seed = doors.as_count(self.seed, "seed", 0)
         number = isinstance(self.confidence, int | float | np.floating)
         if not number or not 0 < self.confidence < 1:
             raise ValueError(
                 "`confidence` must be a number between 0 and 1. Received: "
                 f"confidence={self.confidence!r}."
             )
-        return self
+        return Sampling(n_new, n_resamples, float(self.confidence), seed)
 
 
 def threshold_counts(
@@ -55,6 +58,8 @@ def achieved_by(
     target: ThresholdTarget, thresholds: np.ndarray, counts: Counts, sampling: Sampling
 ) -> tuple[int | None, dict[str, Any]]:
     """Position of the target's threshold, None without one, and what is known of it."""
+    if target.value is None and not has_right(counts):
+        return None, _unfounded(target, counts, sampling)
     values = np.asarray(target.metric.compute(*counts), np.float64)
     chosen = target.choose(values)
     at = target.nearest(values) if chosen is None else chosen
@@ -87,6 +92,45 @@ def achieved_by(
             sampling.seed,
         )
     return chosen, entry
+
+
+def has_right(counts: Counts) -> bool:
+    """Whether any query is given its own label, near or far."""
+    return bool(counts.tp[-1] + counts.fn[-1])
+
+
+def refusing_all(counts: Counts) -> Counts:
+    """The counts where nothing is accepted, shape (1,) each."""
+    last = counts.at(len(counts.tp) - 1)
+    none = np.zeros(1)
+    return Counts(none, none, last.fp + last.tn, last.tp + last.fn, counts.total)
+
+
+def _unfounded(
+    target: ThresholdTarget, counts: Counts, sampling: Sampling
+) -> dict[str, Any]:
+    """What is known of a best value where no query is given its own label."""
+    note = (
+        f"None of {counts.total} queries is given its own label, so nothing says up to "
+        f"which distance a label is right, and {target.name!r} accepts nothing. Are "
+        "the labels of queries and index those of the same classes?"
+    )
+    if target.strict:
+        raise ValueError(note)
+    logger.warning("%s", note)
+    value = np.ravel(target.metric.compute(*refusing_all(counts)))[0]
+    return {
+        "reached": False,
+        "metric": target.metric.name,
+        "value": float(value),
+        "n": float(counts.total),
+        "low": None,
+        "high": None,
+        "n_new": sampling.n_new or counts.total,
+        "confidence": sampling.confidence,
+        "supported": False,
+        "note": note,
+    }
 
 
 def _note(
@@ -123,13 +167,3 @@ def _note(
         "shown with 95 % confidence). Calibrate with more queries, or ask for "
         f"{metric.name}{relation}{possible:.2g}."
     )
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Raises ValueError for anything but an integer of at least so much."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"`{name}` must be an integer of at least {least}. Received: "
-            f"{name}={value!r}."
-        )

@@ -16,6 +16,7 @@ _METRICS = {
     "squared_euclidean": "sqeuclidean",
     "manhattan": "manhattan",
 }
+_NAMES = ("adjusted_mutual_information", "normalized_mutual_information", "silhouette")
 
 
 def clustering_scores(
@@ -42,7 +43,7 @@ def clustering_scores(
     the adjustment rises with the number of clusters: compare it for equal numbers.
 
     Items without a label (None) are left out. One class alone has nothing to be parted
-    from: the silhouette is then NaN.
+    from: all three are then NaN.
 
     Args:
         embeddings: shape (n, dim).
@@ -52,8 +53,8 @@ def clustering_scores(
             k-means itself compares squared Euclidean distances. Defaults to "cosine".
         n_clusters: int from 1 to n. Defaults to None: the number of classes.
         n_starts: how often k-means starts; the best counts. Defaults to 3.
-        silhouette_size: items of the silhouette, drawn if there are more: it compares
-            all pairs. Defaults to 5000, about a second.
+        silhouette_size: items of the silhouette, at least 3, drawn if there are more:
+            it compares all pairs. Defaults to 5000, about a second.
         seed: int, of k-means and the draw.
 
     Returns:
@@ -62,7 +63,8 @@ def clustering_scores(
 
     Raises:
         ValueError: for embeddings that are not finite, labels of another number, no
-            labelled item, another distance, or numbers out of range.
+            labelled item, another distance, numbers out of range, or items drawn for
+            the silhouette that are all of one class.
         ImportError: without scikit-learn.
 
     Example:
@@ -90,9 +92,12 @@ def clustering_scores(
     for name, value, most in (
         ("n_clusters", n_clusters, len(items)),
         ("n_starts", n_starts, None),
-        ("silhouette_size", silhouette_size, None),
     ):
-        _check_number(name, value, most)
+        doors.as_count(value, name, 1, most)
+    doors.as_count(silhouette_size, "silhouette_size", 3)
+    doors.as_count(seed, "seed", 0)
+    if len(classes) < 2:
+        return dict.fromkeys(_NAMES, float("nan"))
     if metric == "cosine":
         items = unit_rows(items)
 
@@ -132,7 +137,10 @@ def _silhouette(
         items, codes = items[drawn], codes[drawn]
     n_classes = len(np.unique(codes))
     if n_classes < 2:
-        return float("nan")
+        raise ValueError(
+            f"The {size} items drawn for the silhouette are all of one class. Take a "
+            f"larger `silhouette_size`, or another `seed`. Received: seed={seed}."
+        )
     if n_classes == len(items):  # each alone in its class: 0 by definition
         return 0.0
     return float(measures.silhouette_score(items, codes, metric=metric))
@@ -146,13 +154,3 @@ def _metric(distance: Any, dim: int) -> str:
             f"distance={name!r}."
         )
     return _METRICS[name]
-
-
-def _check_number(name: str, value: Any, most: int | None) -> None:
-    whole = isinstance(value, int | np.integer) and value is not True
-    if not whole or value < 1 or (most is not None and value > most):
-        raise ValueError(
-            f"`{name}` must be an integer of at least 1"
-            + (f" and at most the {most} items" if most else "")
-            + f". Received: {name}={value!r}."
-        )

@@ -1,6 +1,6 @@
 """Retrieval metrics, as objects, of neighbours that were looked up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tensorflow_similarity._core import doors
@@ -47,7 +47,8 @@ def evaluate_lookups(
         {'recall@1': 1.0}
     """
     labels, distances = labels_and_distances(lookups)
-    asked = [metrics] if isinstance(metrics, RetrievalMetric) else list(metrics)
+    given: Any = metrics
+    asked: list[Any] = list(given) if isinstance(given, Iterable) else [given]
     for metric in asked:
         if not isinstance(metric, RetrievalMetric):
             raise TypeError(

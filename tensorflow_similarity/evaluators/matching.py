@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity import matchers
-from tensorflow_similarity._core import label_rows
+from tensorflow_similarity._core import doors, label_rows
 from tensorflow_similarity.evaluators.calibrate_distances import rounded
-from tensorflow_similarity.evaluators.judged_distances import lookup_arrays
+from tensorflow_similarity.evaluators.lookup_arrays import labels_and_distances
 from tensorflow_similarity.matchers import (
     ClassificationMatch,
     make_classification_matcher,
@@ -24,6 +24,7 @@ def match_lookups(
     cutpoint: str = "optimal",
     no_match_label: int | str = -1,
     matcher: str | ClassificationMatch | None = None,
+    k: int | None = None,
 ) -> "list[Any] | dict[str, list[Any]]":
     """The label of each query, or `no_match_label` where nothing is near enough.
 
@@ -33,6 +34,8 @@ def match_lookups(
         cutpoint: name of a cutpoint, or "all". Defaults to "optimal".
         no_match_label: stands where there is no match.
         matcher: Defaults to None: that of the calibration.
+        k: how many neighbours count. Defaults to None: as many as calibrated, or all
+            if the calibration does not say.
 
     Returns:
         A list of n_queries integers or strings; with "all" a dict of such lists by the
@@ -40,6 +43,7 @@ def match_lookups(
 
     Raises:
         ValueError: for an unknown cutpoint; the message lists the known ones.
+        TypeError: for something that is not a calibration, or not lookups.
 
     Example:
 
@@ -50,10 +54,15 @@ def match_lookups(
     ['cat', 'none']
     """
     names = cutpoint_names(calibration, cutpoint)
-    if not len(lookups):
-        empty: dict[str, list[Any]] = {name: [] for name in names}
-        return empty if cutpoint == ALL else []
-    labels, distances = matcher_of(calibration, matcher).match(*lookup_arrays(lookups))
+    derive = matcher_of(calibration, matcher)
+    k = calibration.settings.get("k") if k is None else k
+    k = None if k is None else doors.as_k(k)
+    labels, distances = labels_and_distances(lookups)
+    labels, distances = labels[:, :k], distances[:, :k].astype(np.float64)
+    if not labels.size:  # nobody asks, or nobody has a neighbour
+        nothing = {name: [no_match_label] * len(labels) for name in names}
+        return nothing if cutpoint == ALL else nothing[cutpoint]
+    labels, distances = derive.match(labels, distances)
     distances = rounded(distances, calibration.settings.get("distance_rounding"))
     made = {
         name: _labels(
@@ -69,7 +78,18 @@ def cutpoint_names(calibration: CalibrationResults, cutpoint: str) -> list[str]:
 
     Raises:
         ValueError: for an unknown name.
+        TypeError: for something that is not a calibration, or not a name.
     """
+    if not isinstance(calibration, CalibrationResults):
+        raise TypeError(
+            "`calibration` must be what `calibrate` returned. Received: "
+            f"{type(calibration).__name__}."
+        )
+    if not isinstance(cutpoint, str):
+        raise TypeError(
+            "`cutpoint` must be the name of one cutpoint, or 'all'. Received: "
+            f"cutpoint={cutpoint!r}."
+        )
     if cutpoint == ALL:
         return list(calibration.cutpoints)
     calibration.cutpoint(cutpoint)
@@ -93,6 +113,8 @@ def matcher_of(
     """The matcher that is given, else that of the calibration."""
     if matcher is not None:
         return make_classification_matcher(matcher)
+    if "matcher" in calibration.objects:
+        return make_classification_matcher(calibration.objects["matcher"])
     config = calibration.settings.get("matcher")
     if isinstance(config, dict):
         return matchers.deserialize(config)

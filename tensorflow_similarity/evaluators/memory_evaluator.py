@@ -159,13 +159,19 @@ def as_retrieval_metrics(metrics: Any) -> list[Any]:
     """One or several retrieval metrics as a list.
 
     Raises:
-        ValueError: for none, or something that is not a metric.
+        ValueError: for none, something that is not a metric, or two of one name.
     """
-    made = [metrics] if hasattr(metrics, "compute") else list(metrics)
+    made = [metrics] if hasattr(metrics, "compute") else list(metrics or ())
     wrong = [m for m in made if not (hasattr(m, "compute") and hasattr(m, "k"))]
     if wrong or not made:
         raise ValueError(
             "`retrieval_metrics` must be one or more RetrievalMetric objects, such as "
-            f"`RecallAtK(k=1)`. Received: {wrong[0] if wrong else made!r}."
+            f"`RecallAtK(k=1)`. Received: {wrong[0] if wrong else metrics!r}."
+        )
+    names = [metric.name for metric in made]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "`retrieval_metrics` must have distinct names. Received: "
+            f"{names}. Give one another name by `name=`."
         )
     return made

@@ -110,7 +110,7 @@ def evaluate_retrieval(
             labels of another number; k or batch_size below 1; an unknown average;
             nothing to search; or no query with a relevant item.
         TypeError: for labels that are neither integers nor strings, or strings on one
-            side and integers on the other.
+            side and integers on the other; so for ids.
 
     Example:
         >>> metrics = evaluate_retrieval(
@@ -129,6 +129,7 @@ def evaluate_retrieval(
     ks = _as_ks(k)
     _check_options(batch_size, average)
     check_confidence(confidence)
+    doors.as_count(seed, "seed", 0)
     items = doors.as_embeddings(embeddings, None)
     queries, alone = items, query_embeddings is None
     if alone or relevance is None:
@@ -207,15 +208,23 @@ def _own_positions(
         )
     if ids is None:
         return np.full(n_queries, -1)
-    item_ids = doors.as_labels(ids, n_items, "ids").tolist()
-    positions = {item: i for i, item in enumerate(item_ids)}
+    item_ids = doors.as_labels(ids, n_items, "ids")
+    asked = doors.as_labels(query_ids, n_queries, "query_ids")
+    if item_ids.dtype != asked.dtype:
+        kinds = [
+            "strings" if x.dtype == object else "integers" for x in (item_ids, asked)
+        ]
+        raise TypeError(
+            "`ids` and `query_ids` must be of one kind, or no query is left out of its "
+            f"own answer. Received: ids are {kinds[0]}, query_ids are {kinds[1]}."
+        )
+    positions = {item: i for i, item in enumerate(item_ids.tolist())}
     if len(positions) < n_items:
         raise ValueError(
             f"`ids` must be distinct. Received: {n_items} ids, {len(positions)} of "
             "them different."
         )
-    asked = doors.as_labels(query_ids, n_queries, "query_ids").tolist()
-    return np.array([positions.get(item, -1) for item in asked])
+    return np.array([positions.get(item, -1) for item in asked.tolist()])
 
 
 def _check_together(no_embeddings: bool, no_labels: bool) -> None:

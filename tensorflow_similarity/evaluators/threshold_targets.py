@@ -15,7 +15,7 @@ from tensorflow_similarity.classification_metrics import (
 from tensorflow_similarity.matchers import Counts
 
 OPTIMAL = "optimal"
-_WORDS = re.compile(r"\s*([^<>=\s]+)\s*(?:(<=|>=|≤|≥)\s*(\S+)\s*)?")
+_WORDS = re.compile(r"\s*([^<>=≤≥\s]+)\s*(?:(<=|>=|≤|≥)\s*(\S+)\s*)?")
 # Without a single failure in n trials, the rate is below 3 / n with 95 % confidence.
 _RULE_OF_THREE = 3.0
 

@@ -29,6 +29,11 @@ class IndexState:
         """Number of items."""
         return self._snapshot.facts.vectors.n_alive
 
+    def extent(self) -> list[int]:
+        """Number of items and key of the next one: other items make another extent."""
+        facts = self._snapshot.facts
+        return [facts.vectors.n_alive, int(facts.next_key)]
+
     def is_built(self) -> bool:
         """Whether a structure answers; without one, all items are searched exactly."""
         return bool(self._snapshot.search.segments)

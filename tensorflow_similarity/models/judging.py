@@ -1,5 +1,6 @@
 """A model that judges what it finds: thresholds, matches, metrics."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from tensorflow_similarity.evaluators import (
 from tensorflow_similarity.evaluators.calibrate_distances import (
     EXTRA_METRICS,
     as_metrics,
+    check_options,
     rounded,
 )
 from tensorflow_similarity.evaluators.calibration_table import lines, row
@@ -29,6 +31,8 @@ from tensorflow_similarity.evaluators.memory_evaluator import as_retrieval_metri
 from tensorflow_similarity.matchers import ClassificationMatch, count
 from tensorflow_similarity.models.indexing import IndexingMixin
 from tensorflow_similarity.types import CalibrationResults, Lookups
+
+logger = logging.getLogger(__name__)
 
 
 class JudgingMixin(IndexingMixin):
@@ -71,7 +75,8 @@ class JudgingMixin(IndexingMixin):
             k: neighbours that the matcher sees.
             calibration_metric: what "optimal" is best at. Defaults to "f1".
             matcher: "match_nearest", "match_majority_vote",
-                "match_distance_weighted_vote" or a `ClassificationMatch`.
+                "match_distance_weighted_vote" or a `ClassificationMatch`. One of your
+                own, or a metric, must be registered with Keras to be saved.
             extra_metrics: reported beside it.
             rounding: decimals of metrics in the table; results are not rounded.
             verbose: 1 prints a table of the cutpoints, 0 nothing.
@@ -87,8 +92,11 @@ class JudgingMixin(IndexingMixin):
             IndexError: if the index is empty.
             ValueError: for labels of another number, all labels alike, unknown names,
                 or a target in words that cannot be reached or supported.
+            TypeError: for other `options`.
         """
-        lookups, labels = self._judged(x, y, doors.as_k(k), verbose, "calibrate")
+        check_options(options)
+        k = doors.as_k(k)
+        lookups, labels = self._judged(x, y, k, verbose, "calibrate")
         results = calibrate_lookups(
             labels,
             lookups,
@@ -102,6 +110,7 @@ class JudgingMixin(IndexingMixin):
         )
         indexer = self._similarity.existing_index()
         results.settings["distance"] = indexer.distance.name
+        results.settings["items"] = indexer.extent()
         indexer.calibration = results
         if verbose:
             for line in lines(results, rounding):
@@ -139,7 +148,7 @@ class JudgingMixin(IndexingMixin):
         cutpoint_names(calibration, cutpoint)
         k = calibration.settings.get("k", 1) if k is None else k
         lookups, _ = self._judged(x, None, doors.as_k(k), verbose, "match")
-        return match_lookups(lookups, calibration, cutpoint, no_match_label, matcher)
+        return match_lookups(lookups, calibration, cutpoint, no_match_label, matcher, k)
 
     def evaluate_classification(
         self,
@@ -219,7 +228,8 @@ class JudgingMixin(IndexingMixin):
                 fewer items than a metric needs.
         """
         metrics = as_retrieval_metrics(retrieval_metrics)
-        k = max(metric.k for metric in metrics) + 1
+        # One's own metrics may have `k` alone.
+        k = max(getattr(m, "n_needed", lambda m=m: m.k)() for m in metrics) + 1
         lookups, labels = self._judged(x, y, k, verbose, "evaluate_retrieval")
         return MemoryEvaluator().evaluate_retrieval(labels, lookups, metrics)
 
@@ -230,7 +240,23 @@ class JudgingMixin(IndexingMixin):
                 "`model.calibrate(x, y)` first, with labelled examples that are not in "
                 "the index."
             )
+        self._warn_if_items_changed(self.calibration)
         return self.calibration
+
+    def _warn_if_items_changed(self, calibration: CalibrationResults) -> None:
+        """Warns once if the items are not those that were calibrated on."""
+        state = self._similarity
+        before, now = calibration.settings.get("items"), state.existing_index().extent()
+        if before in (None, now) or state.warned_calibration is calibration:
+            return
+        state.warned_calibration = calibration
+        logger.warning(
+            "Items were added, replaced or removed since the model was calibrated "
+            "(%d items then, %d now), so its thresholds may no longer reach what they "
+            "promise. Call `model.calibrate(x, y)` again.",
+            before[0],
+            now[0],
+        )
 
     def _judged(
         self, x: Any, y: Any, k: int, verbose: int, what: str
@@ -257,6 +283,8 @@ class JudgingMixin(IndexingMixin):
 
 
 def _calibration_metric(calibration: CalibrationResults) -> ClassificationMetric:
+    if "metric" in calibration.objects:
+        return make_classification_metric(calibration.objects["metric"])
     config = calibration.settings.get("metric", "f1")
     if isinstance(config, dict):
         return classification_metrics.deserialize(config)

@@ -8,6 +8,7 @@ from tensorflow_similarity.models import saving
 from tensorflow_similarity.models.grad_cache import GradCache
 from tensorflow_similarity.models.index_settings import IndexSettings
 from tensorflow_similarity.models.loss_layers import NoteCheck
+from tensorflow_similarity.types import CalibrationResults
 
 
 @dataclass
@@ -24,6 +25,8 @@ class SimilarityState:
     checked_version: Any = None
     # Whether it was said that the weights are not those of the index.
     warned: bool = False
+    # The calibration of which it was said that items have changed since.
+    warned_calibration: CalibrationResults | None = None
 
     def use(self, settings: IndexSettings) -> None:
         """New settings; a store that holds items already is an index at once."""

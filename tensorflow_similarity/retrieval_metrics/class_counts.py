@@ -1,6 +1,7 @@
 """Metrics that divide by how many items of the class there are."""
 
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -68,6 +69,28 @@ class ClassCountMetric(RetrievalMetric):
         dropped = int(self.drop_closest_lookup)
         return np.array([max(counts[x] - dropped, 0) for x in labels], np.float64)
 
+    def n_needed(self) -> int:
+        """How many neighbours to look up: with `clip_at_r` those of the largest R."""
+        if not self.clip_at_r:
+            return super().n_needed()
+        return max([self.k, *(self.r or {}).values()])
+
+    def _check_counts(self, grades: np.ndarray, query_labels: np.ndarray) -> None:
+        """Refuses `r` where a query has more matches than it says there are."""
+        if self.r is None:
+            return
+        # The query itself may be among them: a copy of it may have been dropped.
+        most = np.array([self.r.get(x, 0) for x in query_labels.tolist()])
+        matches = (grades[:, : self.k] > 0).sum(axis=1)
+        if (matches > most).any():
+            first = int((matches > most).argmax())
+            label = query_labels.tolist()[first]
+            raise ValueError(
+                "`r` must hold how many items of each class are indexed. Received: "
+                f"r[{label!r}]={most[first]}, and a query of this class has "
+                f"{matches[first]} matches."
+            )
+
     def _counted(self, grades: np.ndarray, relevant: np.ndarray) -> np.ndarray:
         """Grades of the first k columns, with `clip_at_r` of the first R of each."""
         if not self.clip_at_r:
@@ -76,7 +99,8 @@ class ClassCountMetric(RetrievalMetric):
         if most > grades.shape[1]:
             raise ValueError(
                 f"{self.name} with `clip_at_r=True` needs R neighbours of each query. "
-                f"Expected: {most} columns. Received: {grades.shape[1]}."
+                f"Expected: {most} columns. Received: {grades.shape[1]}. Look up "
+                f"{self.n_needed() + self.drop_closest_lookup}, or index more items."
             )
         places = np.arange(grades.shape[1])
         return np.where(places < relevant[:, None], grades, 0.0)
@@ -85,7 +109,7 @@ class ClassCountMetric(RetrievalMetric):
 def _as_counts(r: Any) -> dict[Any, int]:
     try:
         pairs = list(r.items() if isinstance(r, Mapping) else r)
-        counts = {_plain(label): int(count) for label, count in pairs}
+        counts = {_plain(label): operator.index(count) for label, count in pairs}
     except (TypeError, ValueError):
         raise ValueError(
             "`r` must be the number of items of each class, a dict by label. Received: "

@@ -30,8 +30,8 @@ class MapAtK(ClassCountMetric):
 
     Raises:
         ValueError: for `average="macro"`, `clip_at_r` without `r`, and what
-            `RetrievalMetric` refuses; on a call, for a class that `r` lacks, or fewer
-            than R columns.
+            `RetrievalMetric` refuses; on a call, for a class that `r` lacks, more
+            matches than `r` says, or fewer than R columns.
 
     Example:
 
@@ -81,7 +81,12 @@ class MapAtK(ClassCountMetric):
             relevant = counted.sum(axis=1)
         else:
             relevant = self._relevant(query_labels)
+            self._check_counts(grades, query_labels)
             counted = self._counted(grades, relevant)
         places = np.arange(1, counted.shape[1] + 1)
         total = (counted * np.cumsum(counted, axis=1) / places).sum(axis=1)
-        return np.divide(total, relevant, out=np.zeros_like(total), where=relevant > 0)
+        values = np.divide(
+            total, relevant, out=np.zeros_like(total), where=relevant > 0
+        )
+        # Where a copy of the query was dropped, the query is one match too many.
+        return np.minimum(values, 1.0)

@@ -9,6 +9,9 @@ import numpy as np
 
 from tensorflow_similarity.retrieval_metrics.class_counts import ClassCountMetric
 
+# Sums of 2**grade leave float64 not far above.
+_LARGEST_GRADE = 1000
+
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
 class NDCG(ClassCountMetric):
@@ -33,7 +36,8 @@ class NDCG(ClassCountMetric):
     Raises:
         ValueError: for an unknown `gain`, `clip_at_r` without `r`, and what
             `RetrievalMetric` refuses; on a call, for grades other than 0 and 1 with
-            `r`, or negative ones.
+            `r`, negative ones, more matches than `r` says, or grades above 1000 with
+            "exponential".
 
     Example:
 
@@ -92,12 +96,13 @@ class NDCG(ClassCountMetric):
         else:
             self._check_binary(grades)
             relevant = self._relevant(query_labels)
+            self._check_counts(grades, query_labels)
             counted = self._counted(gains, relevant)
             places = np.arange(counted.shape[1])
             best = (places < relevant[:, None]).astype(np.float64)
         found, ideal = discounted(counted), discounted(best)
         values = np.divide(found, ideal, out=np.zeros_like(found), where=ideal > 0)
-        # More matches than `r` says there are must not give more than 1.
+        # Where a copy of the query was dropped, the query is one match too many.
         return np.minimum(values, 1.0)
 
 
@@ -110,7 +115,16 @@ def check_gain(gain: Any) -> None:
 
 
 def gained(grades: np.ndarray, gain: str) -> np.ndarray:
-    """What grades are worth."""
+    """What grades are worth.
+
+    Raises:
+        ValueError: for grades whose exponential is beyond all numbers.
+    """
+    if gain == "exponential" and grades.max(initial=0.0) > _LARGEST_GRADE:
+        raise ValueError(
+            f"`gain='exponential'` takes grades of at most {_LARGEST_GRADE}, such as 0 "
+            f"to 4. Received: grades up to {grades.max():g}. Take `gain='linear'`."
+        )
     return np.exp2(grades) - 1.0 if gain == "exponential" else grades
 
 

@@ -26,7 +26,8 @@ class PrecisionAtK(ClassCountMetric):
 
     Raises:
         ValueError: for `clip_at_r` without `r`, and what `RetrievalMetric` refuses; on
-            a call, for a class that `r` lacks, or fewer than R columns.
+            a call, for a class that `r` lacks, more matches than `r` says, or fewer
+            than R columns.
 
     Example:
 
@@ -53,7 +54,10 @@ class PrecisionAtK(ClassCountMetric):
         if self.r is None:
             return grades[:, : self.k].mean(axis=1)
         relevant = self._relevant(query_labels)
+        self._check_counts(grades, query_labels)
         matches = self._counted(grades, relevant).sum(axis=1)
-        return np.divide(
+        values = np.divide(
             matches, relevant, out=np.zeros_like(matches), where=relevant > 0
         )
+        # Where a copy of the query was dropped, the query is one match too many.
+        return np.minimum(values, 1.0)

@@ -67,8 +67,12 @@ class RetrievalMetric(ABC):
             raise ValueError(
                 f"`average` must be 'micro' or 'macro'. Received: average={average!r}."
             )
-        if math.isnan(distance_threshold):
-            raise ValueError("`distance_threshold` must be a number. Received: NaN.")
+        number = isinstance(distance_threshold, float | int | np.number)
+        if not number or math.isnan(distance_threshold):
+            raise ValueError(
+                "`distance_threshold` must be a number, infinity for none. Received: "
+                f"distance_threshold={distance_threshold!r}."
+            )
         self._name = name or self.default_name
         self.canonical_name = canonical_name or self.default_canonical_name
         self.k = doors.as_k(k)
@@ -82,6 +86,10 @@ class RetrievalMetric(ABC):
         if math.isinf(self.distance_threshold):
             return f"{self._name}@{self.k}"
         return f"{self._name}@{self.k} : distance_threshold@{self.distance_threshold}"
+
+    def n_needed(self) -> int:
+        """How many neighbours of each query to look up."""
+        return self.k
 
     def __repr__(self) -> str:
         return f"{self.canonical_name} : {self.name}"
@@ -178,6 +186,11 @@ class RetrievalMetric(ABC):
             raise ValueError(
                 "`drop_closest_lookup=True` leaves nothing of one column. Look up "
                 f"k + 1 = {self.k + 1} neighbours."
+            )
+        if distances.dtype.kind not in "biuf" or np.isnan(distances).any():
+            raise ValueError(
+                "`lookup_distances` must be numbers, infinity where no neighbour was "
+                f"found. Received: dtype={distances.dtype}, or NaN among them."
             )
         labels = doors.as_labels(query_labels, len(mask), "query_labels")
         grades = mask.astype(np.float64)

@@ -143,3 +143,11 @@ class TorchTensor:
 def test_tensors_with_gradients_are_read(half):
     tensor = TorchTensor([[1, 2]], half=half)
     assert doors.as_embeddings(tensor, 2).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None, -1, 16, np.float64(2)])
+def test_an_option_that_counts_is_an_integer_in_range(value):
+    assert doors.as_count(np.uint8(15), "n", 0, 15) == 15
+    assert type(doors.as_count(np.int64(3), "n", 0)) is int
+    with pytest.raises(ValueError, match="`n` must be an integer of at least 0 and at"):
+        doors.as_count(value, "n", 0, 15)

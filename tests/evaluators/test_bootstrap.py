@@ -96,6 +96,7 @@ def test_lies_within_the_values_in_order(values, confidence):
         ([[0.0, 1.0], [0.0, 0.0]], {}, "`weights` must be 2 finite"),
         ([[0.0]], {"n_resamples": 0}, "`n_resamples` must be"),
         ([[0.0]], {"n_resamples": True}, "`n_resamples` must be"),
+        ([[0.0]], {"seed": "a"}, "`seed` must be an integer of at least 0"),
         ([[0.0]], {"confidence": 1.0}, "`confidence` must be"),
         ([[0.0]], {"confidence": "high"}, "`confidence` must be"),
         ([[0.0]], {"statistic": "mode"}, "`statistic` must be 'mean'"),

@@ -1,7 +1,9 @@
+import json
 import logging
 import math
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,9 +21,11 @@ from tensorflow_similarity.evaluators import (
     match,
     match_lookups,
 )
+from tensorflow_similarity.evaluators.calibration import _neighbours
 from tensorflow_similarity.evaluators.calibration_table import lines
 from tensorflow_similarity.evaluators.threshold_intervals import wilson_interval
 from tensorflow_similarity.evaluators.threshold_targets import as_targets
+from tensorflow_similarity.matchers import MatchNearest
 from tensorflow_similarity.types import Lookup, Lookups
 
 DISTANCES = [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -76,6 +80,8 @@ def loop(distances, matches, metric, target):
         )
     best = min(values) if metric == "fpr" else max(values)
     optimal = [t for t, v in zip(thresholds, values, strict=True) if v == best][-1]
+    if not any(matches):  # so that nothing is to be accepted
+        optimal = -math.inf
     good = [
         t
         for t, v in zip(thresholds, values, strict=True)
@@ -434,13 +440,42 @@ ONE = [[Lookup(1, 0.1, 1)], [Lookup(1, 0.2, 1)]]
             "`distance_rounding`",
         ),
         (
+            lambda: calibrate_distances([0.1], [1], distance_rounding=400),
+            ValueError,
+            "`distance_rounding` must be an integer of at least 0 and at most 15",
+        ),
+        (lambda: calibrate_distances([0.1], [1], seed="a"), ValueError, "`seed` must"),
+        (lambda: calibrate_distances([0.1], [1], seed=-1), ValueError, "`seed` must"),
+        (
+            lambda: calibrate([[1.0]], [1], foo=3),
+            TypeError,
+            "`calibrate` takes no argument 'foo'",
+        ),
+        (
+            lambda: calibrate_lookups([1], ONE, matched_labels=[1]),
+            TypeError,
+            "`per_class=True` makes cutpoints",
+        ),
+        (
+            lambda: match([[1.0]], [1], [[1.0]], None),
+            TypeError,
+            "must be what `calibrate` returned. Received: NoneType",
+        ),
+        (
+            lambda: match_lookups(
+                ONE, calibrate_distances(DISTANCES, MATCHES), ["optimal"]
+            ),
+            TypeError,
+            "`cutpoint` must be the name",
+        ),
+        (
             lambda: calibrate_distances(
                 [0.1], [1], "f1", make_classification_metric("f1", "distance")
             ),
             ValueError,
             "cannot be called 'distance'",
         ),
-        (lambda: calibrate_lookups([1, 1], ONE), ValueError, "the one label"),
+        (lambda: calibrate_lookups([1, 1], ONE), ValueError, "one label 1,"),
         (lambda: calibrate_lookups([1], ONE), ValueError, "one label for each"),
         (lambda: calibrate_lookups(["a", "b"], ONE), TypeError, "of one kind"),
         (lambda: calibrate_lookups([], []), ValueError, "Received: 0 queries"),
@@ -477,8 +512,155 @@ def test_wrong_use_is_said(call, kind, words):
 
 def test_nothing_right_is_said(caplog):
     with caplog.at_level(logging.WARNING):
-        calibrate_distances([0.1, 0.2], [False, False], n_resamples=0)
+        results = calibrate_distances([0.1, 0.2], [False, False])
     assert "None of 2 queries" in caplog.text
+    assert results.cutpoints["optimal"]["distance"] == -math.inf
+    assert results.cutpoints["optimal"]["precision"] == 0.0
+    assert not results.achieved["optimal"]["supported"]
+    assert not results.achieved["optimal"]["reached"]
+    assert match_lookups([[Lookup(1, 0.0, 7)]], results) == [-1]
+    with pytest.raises(ValueError, match="None of 2 queries .* 'f1' accepts nothing"):
+        calibrate_distances([0.1, 0.2], [False, False], "f1")
+
+
+def test_a_label_that_cannot_bear_a_target_has_the_common_cutpoint():
+    # 60 queries of "a", 30 of them wrong: a rate of 0.02 takes 150 wrong ones.
+    near, is_near = drawn(2000, seed=5)
+    labels = ["a"] * 60 + ["b"] * 1940
+    is_near[:60] = np.arange(60) % 2 == 0
+    results = calibrate_distances(
+        near, is_near, "fpr<=0.02", matched_labels=labels, n_resamples=0
+    )
+    own = results.class_cutpoints["fpr<=0.02"]
+    assert own["b"]["own"] and not own["a"]["own"]
+    assert own["a"]["distance"] == results.cutpoints["fpr<=0.02"]["distance"]
+    assert results.class_cutpoints["optimal"]["a"]["own"]
+
+
+def test_intervals_of_shares_stay_shares():
+    for words in ("fpr<=0.5", "recall>=0.5", "precision>=0.5"):
+        found = calibrate_distances(*drawn(40, seed=6), words).achieved[words]
+        few = calibrate_distances(*drawn(40, seed=6), words, n_new=2).achieved[words]
+        for entry in (found, few):
+            assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+
+
+def test_a_share_of_nothing_says_nothing():
+    # Of one new query often none is wrong: the rate of the others decides.
+    found = calibrate_distances(*drawn(60, seed=7), "fpr<=0.3", n_new=1)
+    entry = found.achieved["fpr<=0.3"]
+    assert np.isfinite([entry["low"], entry["high"]]).all()
+
+
+def test_signs_need_no_spaces():
+    for words in ("fpr≤0.4", "fpr ≤ 0.4", "recall≥0.5"):
+        (target,) = as_targets(words, make_classification_metric("f1"))
+        assert target.name == words.replace(" ", "")
+        assert target.value == float(words[-3:])
+
+
+def test_settings_are_plain_numbers():
+    results = calibrate_lookups(
+        [1, 2],
+        [[Lookup(1, 0.1, 1)], [Lookup(1, 0.2, 1)]],
+        k=np.int64(1),
+        n_new=np.int32(7),
+        distance_rounding=np.int64(6),
+        confidence=np.float32(0.5),
+        seed=np.uint8(3),
+        n_resamples=np.int64(5),
+    )
+    facts, _ = calibration_parts.to_parts(results)
+    assert json.loads(json.dumps(facts))["settings"]["k"] == 1
+
+
+def test_match_takes_the_distance_and_the_k_of_the_calibration():
+    items, labels = embedded()
+    results = calibrate(items, labels, distance="l2", k=1, n_resamples=0)
+    queries = items[:9] + np.float32(0.3)
+    found = match(items, labels, queries, results)
+    assert found == match(items, labels, queries, results, distance="euclidean")
+    assert found != [-1] * 9
+    with pytest.raises(ValueError, match="holds for the distance 'euclidean'"):
+        match(items, labels, queries, results, distance="cosine")
+    # Two of three are of another class, but one neighbour was calibrated on.
+    rows = [[Lookup(1, 0.0, 1), Lookup(2, 0.1, 2), Lookup(3, 0.1, 2)]]
+    vote = "match_majority_vote"
+    assert match_lookups(rows, results, matcher=vote) == [1]
+    assert match_lookups(rows, results, matcher=vote, k=3) == [2]
+
+
+def test_queries_without_neighbours_match_nothing():
+    results = calibrate_distances(DISTANCES, MATCHES)
+    assert match_lookups([[], []], results) == [-1, -1]
+    assert match_lookups([[], []], results, "all") == {"optimal": [-1, -1]}
+    assert match_lookups([[], [Lookup(1, 0.05, 3)]], results) == [-1, 3]
+    for nobody in ([], np.zeros((0, 2))):
+        assert match([[0.0, 1.0]], [1], nobody, results) == []
+
+
+def test_the_closest_neighbours_alone_calibrate():
+    rows = [[Lookup(1, 0.1, 1), Lookup(2, 0.2, 2), Lookup(3, 0.2, 2)]] * 2
+    found = calibrate_lookups([1, 2], rows, matcher="match_majority_vote", k=1)
+    assert found.thresholds["recall"].tolist() == [1.0]
+    assert found.thresholds["precision"].tolist() == [0.5]
+    assert found.thresholds["distance"].tolist() == pytest.approx([0.1])
+
+
+def test_an_item_that_copies_push_out_of_its_answer_keeps_its_nearest():
+    # Of four equal rows two are found for each, so two do not find themselves.
+    found = _neighbours(np.ones((4, 2)), [1, 1, 2, 2], None, None, "cosine", 1)
+    assert found.ids.shape == (4, 1) and (found.ids[:, 0] != np.arange(4)).all()
+
+
+class Unregistered(MatchNearest):
+    def __init__(self, name="own", take=2):
+        super().__init__(name)
+        self.take = take
+
+    def derive_match(self, lookup_labels, lookup_distances):
+        labels, distances = super().derive_match(lookup_labels, lookup_distances)
+        return labels * self.take, distances
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Forgetful(Unregistered):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Unregistered, "lacks 'take'"), (Forgetful, "lacks 'take'")],
+)
+def test_a_matcher_of_ones_own_matches_as_it_was_given(kind, words):
+    rows = [[Lookup(1, 0.1, 1)], [Lookup(1, 0.2, 1)]]
+    results = calibrate_lookups([3, 4], rows, matcher=kind(take=3))
+    assert match_lookups(rows, results) == [3, -1]
+    with pytest.raises(ValueError, match=f"its matcher could not.*{words}"):
+        calibration_parts.to_parts(results)
+
+
+def test_a_metric_that_keras_does_not_know_is_not_saved():
+    class Accepted(ClassificationMetric):
+        def __init__(self, name="accepted"):
+            super().__init__(name, "accepted")
+
+        def compute(self, tp, fp, tn, fn, count):
+            return (tp + fp) / count
+
+    results = calibrate_distances(DISTANCES, MATCHES, None, Accepted())
+    with pytest.raises(ValueError, match="its metric could not be made again. Keras"):
+        calibration_parts.to_parts(results)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_metric_without_a_best_is_named(bad):
+    class Lift(ClassificationMetric):
+        def compute(self, tp, fp, tn, fn, count):
+            return np.where(fp > 0, tp, bad)
+
+    with pytest.raises(ValueError, match="'lift' must compute one finite value"):
+        calibrate_distances(DISTANCES, MATCHES, None, Lift("lift"))
 
 
 def test_missing_neighbours_of_lookups_do_not_count():

@@ -96,7 +96,9 @@ def test_seed_decides_and_a_sample_stands_for_all():
 def test_edges_of_clustering():
     items, labels = clusters(5, 12, 3, 0.5)
     one = clustering_scores(items, np.zeros(12, int))
-    assert np.isnan(one["silhouette"])
+    assert len(one) == 3 and np.isnan(list(one.values())).all()
+    alone = clustering_scores([[1.0]], ["a"], n_clusters=1)
+    assert len(alone) == 3 and np.isnan(list(alone.values())).all()
     each = clustering_scores(items, np.arange(12))
     assert each["silhouette"] == 0.0
     given = [*labels[:10], None, None]
@@ -116,6 +118,13 @@ def test_edges_of_clustering():
         ([[[1.0], [2.0]], [1, 2]], {"n_clusters": 3}, "`n_clusters` must be"),
         ([[[1.0], [2.0]], [1, 2]], {"n_starts": 0}, "`n_starts` must be"),
         ([[[1.0], [2.0]], [1, 2]], {"silhouette_size": True}, "`silhouette_size`"),
+        ([[[1.0], [2.0]], [1, 2]], {"silhouette_size": 2}, "of at least 3"),
+        ([[[1.0], [2.0]], [1, 2]], {"seed": -1}, "`seed` must be"),
+        (
+            [np.arange(50.0)[:, None] + 1, [1] * 49 + [2]],
+            {"silhouette_size": 3, "distance": "euclidean"},
+            "are all of one class",
+        ),
     ],
 )
 def test_bad_input_of_clustering_is_named(arguments, options, words):

@@ -53,6 +53,7 @@ def test_grades_in_place_of_matches():
         ([[7], RecallAtK(k=1)], ValueError, "`query_labels` must hold one label"),
         ([[7, 7], RecallAtK(k=4)], ValueError, "needs at least k=4"),
         ([[7, 7], ["recall"]], TypeError, "`metrics` must be retrieval metrics"),
+        ([[7, 7], None], TypeError, "`metrics` must be .* Received: None"),
         ([[7, 7], [RecallAtK(), RecallAtK()]], ValueError, "distinct names"),
         ([["a", "b"], RecallAtK(k=1)], TypeError, "of one kind"),
     ],

@@ -59,12 +59,19 @@ def test_calibrate_takes_the_known_arguments():
     assert set(found.cutpoints) == {"optimal", "some"}
 
 
+def test_decimals_that_no_number_has_are_refused():
+    with pytest.raises(ValueError, match="`distance_rounding` must be an integer"):
+        MemoryEvaluator().evaluate_retrieval([1, 1], ROWS, [Hits(1)], 400)
+
+
 @pytest.mark.parametrize(
     ("metrics", "words"),
     [
         ([Hits(3)], "need 3 neighbours of each query, and some have 2"),
         ([], "one or more RetrievalMetric"),
         (["recall"], "Received: 'recall'"),
+        (None, "Received: None"),
+        ([Hits(1), Hits(1)], "distinct names"),
     ],
 )
 def test_wrong_metrics_are_said(metrics, words):

@@ -501,6 +501,13 @@ ITEMS, LABELS = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 0, 1]
         ([ITEMS, LABELS], {"ids": [1, 2, 3]}, ValueError, "`ids` and `query_ids`"),
         (
             [ITEMS, LABELS, ITEMS, LABELS],
+            {"ids": [1, 2, 3], "query_ids": ["1", "2", "3"]},
+            TypeError,
+            "ids are integers, query_ids are strings",
+        ),
+        ([ITEMS, LABELS], {"seed": -1}, ValueError, "`seed` must be an integer"),
+        (
+            [ITEMS, LABELS, ITEMS, LABELS],
             {"ids": [1, 1, 3], "query_ids": [1, 2, 3]},
             ValueError,
             "`ids` must be distinct",

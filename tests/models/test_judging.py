@@ -9,6 +9,7 @@ from tensorflow_similarity.evaluators import match_lookups
 from tensorflow_similarity.layers import MetricEmbedding
 from tensorflow_similarity.losses import MultiSimilarityLoss
 from tensorflow_similarity.models import SimilarityModel
+from tensorflow_similarity.retrieval_metrics import PrecisionAtK, RecallAtK
 from tensorflow_similarity.types import CalibrationResults
 
 from .conftest import small_model
@@ -178,6 +179,38 @@ def test_a_metric_of_ones_own_outlives_saving(indexed, queries, tmp_path):
     assert again.evaluate_classification(*queries, verbose=0)["optimal"]["f1@k"] == [1]
 
 
+def test_items_added_after_the_calibration_are_said_once(
+    indexed, queries, caplog, tmp_path
+):
+    x, y = queries
+    indexed.calibrate(x, y, k=np.int64(1), verbose=0)
+    indexed.match(x)
+    indexed.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    again.match(x)
+    assert "Items were added" not in caplog.text
+    for model in (indexed, again):
+        model.index(x[:5], y[:5], verbose=0)
+        caplog.clear()
+        model.match(x)
+        model.evaluate_classification(x, y, verbose=0)
+        assert caplog.text.count("Items were added, replaced or removed") == 1
+        assert "60 items then, 65 now" in caplog.text
+
+
+def test_what_could_not_be_made_again_is_not_saved(indexed, queries, tmp_path):
+    class Unknown(AcceptedShare):
+        pass
+
+    indexed.calibrate(*queries, calibration_metric=Unknown(), verbose=0)
+    assert indexed.evaluate_classification(*queries, verbose=0)["optimal"]["f1@k"] == 1
+    with pytest.raises(ValueError, match="Keras does not know the class Unknown"):
+        indexed.save(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError, match="`calibrate` takes no argument 'foo'"):
+        indexed.calibrate(*queries, foo=3)
+
+
 def test_resetting_or_embedding_anew_drops_the_calibration(
     indexed, data, queries, caplog
 ):
@@ -226,3 +259,16 @@ def test_wrong_use_is_said(indexed, queries):
         indexed.match(x, "typo")
     with pytest.raises(ValueError, match="one or more RetrievalMetric"):
         indexed.evaluate_retrieval(x, y)
+    with pytest.raises(ValueError, match="must have distinct names"):
+        micro, macro = RecallAtK(k=1), RecallAtK(k=1, average="macro")
+        indexed.evaluate_retrieval(x, y, [micro, macro])
+    with pytest.raises(TypeError, match="`per_class=True` makes cutpoints"):
+        indexed.calibrate(x, y, matched_labels=y, verbose=0)
+
+
+def test_clipped_metrics_get_all_of_a_class(indexed, queries):
+    x, y = queries[0][6:], queries[1][6:]
+    metric = PrecisionAtK(k=2, r=dict.fromkeys(range(6), 10), clip_at_r=True)
+    found = indexed.evaluate_retrieval(x, y, metric)["precision"]
+    near = indexed.lookup(x, k=10, verbose=0).labels == y[:, None]
+    assert found == pytest.approx(near.mean())

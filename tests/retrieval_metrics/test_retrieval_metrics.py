@@ -177,6 +177,25 @@ def test_everything_lies_in_zero_to_one(data):
         assert 0 <= compute(cls(k=k), mask, queries, np.zeros((n, width))) <= 1
 
 
+@pytest.mark.parametrize("cls", [PrecisionAtK, MapAtK, NDCG])
+def test_a_dropped_copy_of_the_query_does_not_leave_zero_to_one(cls):
+    # The first column, a copy of another class, is dropped in place of the query.
+    metric = cls(k=2, r={1: 2}, drop_closest_lookup=True)
+    assert compute(metric, [[F, T, T]], [1], [[0.0, 0.0, 0.3]]) == 1.0
+
+
+@pytest.mark.parametrize("cls", [PrecisionAtK, MapAtK, NDCG])
+def test_more_matches_than_items_are_refused(cls):
+    with pytest.raises(ValueError, match=r"r\[1\]=1, and a query .* has 3 matches"):
+        compute(cls(k=3, r={1: 1}), [[T, T, T]], [1], [[0.1, 0.2, 0.3]])
+
+
+def test_clipped_metrics_ask_for_all_of_a_class():
+    assert PrecisionAtK(k=3, r={1: 40, 2: 7}, clip_at_r=True).n_needed() == 40
+    assert PrecisionAtK(k=3, r={1: 40, 2: 7}).n_needed() == 3
+    assert RecallAtK(k=3).n_needed() == 3
+
+
 def test_graded_relevance_by_hand():
     grades = np.array([[1.0, 0.0, 3.0, 2.0]])
     ideal = 3 + 2 / math.log2(3)
@@ -324,6 +343,13 @@ def test_contract_is_abstract():
             ),
             "`match_mask` must be of shape",
         ),
+        (lambda: compute(RecallAtK(k=1), [[T]], [1], [[np.nan]]), "or NaN among them"),
+        (lambda: RecallAtK(distance_threshold=None), "`distance_threshold` must be a"),
+        (
+            lambda: compute(NDCG(k=1, gain="exponential"), [[2000.0]], [1], [[0.1]]),
+            "grades of at most 1000",
+        ),
+        (lambda: PrecisionAtK(r={1: 2.7}), "`r` must be the number of items"),
         (lambda: compute_match_mask([1], [[1], [2, 3]]), "rows of unequal length"),
         (lambda: compute_match_mask([1], [1, 2]), "or no rows"),
         (lambda: compute_match_mask([1], np.zeros(3, int)), r"shape=\(3,\)"),
