@@ -1,7 +1,7 @@
 """Time and memory of judging, beside pytorch-metric-learning with faiss.
 
     python benchmarks/evaluation.py [--quick] [--json FILE] [--peers FOLDER]
-                                    [--only PART,...]
+                                    [--only PART,...] [--rounds N]
 
 Parts: `retrieval`, MAP@R, R-precision and P@1 of 60,000 x 60,000 x 64 with ten classes
 of 6,000, each item leaving itself out; `calibration` of 1,000,000 distances; `pairs`,
@@ -195,6 +195,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument("--peers", type=Path, help="where the environment is kept")
     parser.add_argument("--only", help="names of parts, with commas between")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each part")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -217,7 +218,7 @@ def main():
                     measured(worker, python, arguments.quick)
                     for worker, python in workers
                 ]
-                for _ in range(1 if arguments.quick else ROUNDS)
+                for _ in range(1 if arguments.quick else arguments.rounds)
             ]
             found = [middle(runs) for runs in zip(*rounds, strict=True)]
             words, met = judged(PARTS[name], found)
