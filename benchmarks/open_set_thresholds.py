@@ -3,7 +3,8 @@
     TFDS_DATA_DIR=... python benchmarks/open_set_thresholds.py [--quick]
         [--resamplings N] [--json FILE]
 
-Needs `fashion_mnist` prepared by TensorFlow Datasets (`tfds.load("fashion_mnist")`).
+Needs `fashion_mnist` prepared by TensorFlow Datasets (`tfds.load("fashion_mnist")`);
+the quick form uses scikit-learn's digits.
 A small network is trained on eight of the ten classes and indexes them. The test
 pictures of all ten classes, none of which it has seen, are split into two halves, over
 and over: one half calibrates, the other is matched. The rate is that of queries that
@@ -34,8 +35,15 @@ UNKNOWN = (8, 9)  # bags and ankle boots
 RATES = (0.001, 0.01, 0.05)
 
 
-def load():
-    """Train and test pictures (n, 28, 28, 1) uint8 and labels."""
+def load(quick):
+    """Train and test pictures, uint8 with one channel, and labels."""
+    if quick:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        pictures = (digits.images * 15.9).astype("uint8")[..., None]
+        halves = slice(0, 900), slice(900, None)
+        return [(pictures[half], digits.target[half]) for half in halves]
     import tensorflow_datasets as tfds
 
     parts = tfds.as_numpy(
@@ -106,14 +114,16 @@ def part_of(lookups, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument(
+        "--quick", action="store_true", help="digits, less of everything"
+    )
     parser.add_argument("--resamplings", type=int, default=20, help="splits")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
     keras.utils.set_random_seed(1)
     # The table says which targets are not supported.
     logging.getLogger("tensorflow_similarity").setLevel(logging.ERROR)
-    (x, y), (x_test, y_test) = load()
+    (x, y), (x_test, y_test) = load(options.quick)
     model = trained(x, y, steps=50 if options.quick else 1000)
     lookups = model.lookup(x_test, k=1, verbose=0)
     known = ~np.isin(y_test, UNKNOWN)

@@ -164,16 +164,16 @@ def measure_layout(n):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2,000 points")
+    parser.add_argument("--quick", action="store_true", help="500 points")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     reason = browser.missing()
     if reason:
-        raise SystemExit(f"This needs a browser: {reason}")
-    sizes, seconds = ([2_000], 1.0) if options.quick else ([20_000, 100_000], 5.0)
+        print(f"Only layouts are measured; frames need a browser: {reason}")
+    sizes, seconds = ([500], 1.0) if options.quick else ([20_000, 100_000], 5.0)
     report = {"cores": os.cpu_count(), "pages": []}
     with tempfile.TemporaryDirectory() as folder:
-        for n in sizes:
+        for n in sizes if not reason else ():
             report["pages"].append(measure_page(n, seconds, Path(folder)))
             print(json.dumps(report["pages"][-1], indent=2), flush=True)
     report["layout"] = measure_layout(sizes[0])
