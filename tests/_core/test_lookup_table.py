@@ -3,11 +3,8 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 from tensorflow_similarity.types import NO_LABEL, Lookups
-
-pytestmark = pytest.mark.backend_smoke
 
 
 class Data:

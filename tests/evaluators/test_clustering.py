@@ -5,8 +5,6 @@ import pytest
 
 from tensorflow_similarity.evaluators import clustering_scores, hubness
 
-pytestmark = pytest.mark.backend_smoke
-
 
 def clusters(seed, n, n_classes, spread, dim=5):
     random = np.random.default_rng(seed)

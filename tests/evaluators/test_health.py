@@ -9,8 +9,6 @@ import pytest
 from tensorflow_similarity import distances
 from tensorflow_similarity.evaluators import embedding_health, health_spread
 
-pytestmark = pytest.mark.backend_smoke
-
 
 def clusters(seed, n=300, n_classes=6, dim=8, spread=0.3):
     generator = np.random.default_rng(seed)

@@ -6,8 +6,6 @@ import pytest
 from tensorflow_similarity.evaluators import k_fold_accuracy
 from tests.evaluators.test_verification import pairs
 
-pytestmark = pytest.mark.backend_smoke
-
 
 def reference(distances, same, folds):
     accuracies = []

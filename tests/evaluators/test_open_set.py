@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from tensorflow_similarity.evaluators import evaluate_open_set
 from tensorflow_similarity.types import NO_LABEL, Lookup, Lookups
 
-pytestmark = pytest.mark.backend_smoke
-
 INDEXED = [0, 1, 2, 3]
 
 

@@ -14,8 +14,6 @@ from tensorflow_similarity.evaluators import (
 )
 from tests.evaluators.test_verification import METRICS, all_pairs, clusters
 
-pytestmark = pytest.mark.backend_smoke
-
 NUMBERS = ("auc", "eer", "best_accuracy")
 
 

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from tensorflow_similarity.evaluators import evaluate_retrieval, retrieval_ranking
 from tensorflow_similarity.evaluators.retrieval_ranking import nearest_positions
 
-pytestmark = pytest.mark.backend_smoke
-
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from tensorflow_similarity.evaluators import evaluate_pairs, evaluate_verification
 
-pytestmark = pytest.mark.backend_smoke
-
 
 def pairs(seed, n=300, levels=None):
     """Distances, of few levels if asked, and which are "same"."""

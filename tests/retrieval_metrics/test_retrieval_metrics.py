@@ -20,8 +20,6 @@ from tensorflow_similarity.retrieval_metrics import (
 )
 from tensorflow_similarity.retrieval_metrics.utils import compute_match_mask
 
-pytestmark = pytest.mark.backend_smoke
-
 CLASSES = [RecallAtK, PrecisionAtK, MapAtK, BNDCG, MeanReciprocalRank, NDCG]
 T, F = True, False
 

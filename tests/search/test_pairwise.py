@@ -7,8 +7,6 @@ from tensorflow_similarity import distances
 from tensorflow_similarity.search import LinearSearch, pairwise
 from tensorflow_similarity.search.pairwise import Pairwise
 
-pytestmark = pytest.mark.backend_smoke
-
 NAMES = [
     "cosine",
     "euclidean",
