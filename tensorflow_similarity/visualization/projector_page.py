@@ -20,7 +20,7 @@ _PROGRAMS = ("facts.js", "pictures.js", "classes.js", "details.js", "projector.j
 # Tools of the plot by the names that `active_drag` takes.
 DRAG_TOOLS = ("box_zoom", "pan", "lasso_select", "box_select")
 # On a canvas about so many points are drawn while they move, all when they rest.
-_MOVING_POINTS = 2_000
+_MOVING_POINTS = 1_000
 # Share of the plot's side left free around the points.
 _MARGIN = 0.04
 
