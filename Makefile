@@ -25,7 +25,7 @@ test: $(VENV)/.installed-dev  ## Run the tests, on up to four cores.
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 slow: $(VENV)/.installed-dev  ## Run the tests that `make test` leaves out.
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m "slow or ci" $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check style and formatting.
 	$(BIN)/ruff check .

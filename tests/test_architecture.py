@@ -5,6 +5,7 @@ it too.
 """
 
 import ast
+import functools
 import importlib.util
 import os
 import subprocess
@@ -76,6 +77,7 @@ HEAVY = {
 PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 
+@functools.cache
 def tree(path):
     return ast.parse(path.read_text("utf-8"), str(path))
 

@@ -38,7 +38,7 @@ def program():
 
 
 @pytest.mark.parametrize(
-    "steps", [20, pytest.param(1000, marks=pytest.mark.slow, id="1000")]
+    "steps", [5, pytest.param(1000, marks=pytest.mark.slow, id="1000")]
 )
 def test_program_of_the_readme_trains_finds_and_draws(tmp_path, steps):
     # The program asks for example 3,713.

@@ -50,8 +50,8 @@ class Lookup:
             self.rank == other.rank
             and self.distance == other.distance
             and self.label == other.label
-            and same(self.embedding, other.embedding)
-            and same(self.data, other.data)
+            and equal_data(self.embedding, other.embedding)
+            and equal_data(self.data, other.data)
         )
 
 
@@ -186,14 +186,16 @@ class Neighbour(Lookup):
         return repr(copy(self))
 
 
-def same(a: Any, b: Any) -> bool:
+def equal_data(a: Any, b: Any) -> bool:
     """Equality of user data of any kind; NaN equals NaN, None only None."""
     if a is None or b is None:
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(equal_data(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(
+            equal_data(x, y) for x, y in zip(a, b, strict=True)
+        )
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype.kind in "fc" and b.dtype.kind in "fc":
         return bool(np.array_equal(a, b, equal_nan=True))

@@ -163,7 +163,11 @@ print("FOUND" + json.dumps(found))
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow splits batches so")
 @pytest.mark.parametrize(
     "which",
-    ["few", pytest.param("others", marks=SLOW), pytest.param("papers", marks=SLOW)],
+    [
+        pytest.param("few", marks=pytest.mark.ci),
+        pytest.param("others", marks=SLOW),
+        pytest.param("papers", marks=SLOW),
+    ],
 )
 def test_two_replicas_with_unequal_batches_agree_with_one(which):
     result = subprocess.run(

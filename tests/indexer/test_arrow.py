@@ -5,7 +5,7 @@ import pytest
 
 from tensorflow_similarity.indexer import arrow, arrow_writer
 from tensorflow_similarity.stores import MemoryStore
-from tensorflow_similarity.types.lookup import same
+from tensorflow_similarity.types.lookup import equal_data
 
 pa = pytest.importorskip("pyarrow", reason="the package pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -230,7 +230,9 @@ def test_tables_of_other_programs_are_read(item, width):
         assert found["labels"] == ["x", "y", None, "x"]
         assert found["metadata"][0] == {"page": 1, "good": True, "kind": "u"}
         assert found["metadata"][1] == {"page": 2}
-        assert same([text for _, text in found["data"]][:2], ["{'a': [1]}", "None"])
+        assert equal_data(
+            [text for _, text in found["data"]][:2], ["{'a': [1]}", "None"]
+        )
 
 
 @pytest.mark.parametrize(

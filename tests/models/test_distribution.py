@@ -10,6 +10,8 @@ import pytest
 
 from tests.gradients import BACKEND
 
+pytestmark = pytest.mark.ci
+
 # The number of devices can only be set before the backend starts.
 START = """
     import json

@@ -251,8 +251,9 @@ def test_other_width_than_the_models_is_refused():
 # Labels that are no class. Within a graph nothing can be raised.
 
 
-@pytest.mark.parametrize("label", [N_CLASSES, 2**30, -2])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("label", "jit"), [(N_CLASSES, False), (2**30, True), (-2, False)]
+)
 def test_fit_names_a_label_that_is_no_class(label, jit, batch):
     if jit and BACKEND == "torch":
         pytest.skip("a minute of C++ compilation")

@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.ci
+
 READ = """
     import json, sys
     import keras, numpy as np

@@ -87,7 +87,15 @@ LOSSES = [
 ]
 
 
-@pytest.fixture(scope="module", params=LOSSES, ids=["triplet", "xbm", "proxies"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(LOSSES[0], marks=pytest.mark.ci),
+        pytest.param(LOSSES[1], marks=pytest.mark.ci),
+        LOSSES[2],
+    ],
+    ids=["triplet", "xbm", "proxies"],
+)
 def loss(request):
     return request.param
 

@@ -22,10 +22,11 @@ pytestmark = [
 USUAL = {
     ("one", "mixed_bfloat16", "graph"),
     ("two", "mixed_float16", "eager"),
-    ("one", "float32", "xla"),
     ("dict", "mixed_float16", "graph"),
 }
 USUAL_REPLICAS = {("one", "mixed_float16", "graph")}
+# Compiled for long, or in a process of their own.
+IN_CI = {("one", "float32", "xla")}
 # torch compiles in a minute of C++; JAX always does.
 HERE = {
     "tensorflow": tuple(WAYS),
@@ -34,20 +35,25 @@ HERE = {
 }[BACKEND]
 
 
-def cases(usual):
+def cases(usual, in_ci):
+    def marks(case):
+        if case in in_ci:
+            return pytest.mark.ci
+        return [] if case in usual else pytest.mark.slow
+
     return [
-        pytest.param(*case, marks=[] if case in usual else pytest.mark.slow)
+        pytest.param(*case, marks=marks(case))
         for case in itertools.product(OUTPUTS, POLICIES, HERE)
     ]
 
 
-@pytest.mark.parametrize(("outputs", "policy", "way"), cases(USUAL))
+@pytest.mark.parametrize(("outputs", "policy", "way"), cases(USUAL, IN_CI))
 def test_on_one_device(outputs, policy, way, tmp_path):
     run(outputs, policy, way, tmp_path)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow has strategies")
-@pytest.mark.parametrize(("outputs", "policy", "way"), cases(USUAL_REPLICAS))
+@pytest.mark.parametrize(("outputs", "policy", "way"), cases((), USUAL_REPLICAS))
 def test_on_two_replicas(outputs, policy, way):
     case = (outputs, policy, way)
     error = on_two_replicas(case in USUAL_REPLICAS)[",".join(case)]

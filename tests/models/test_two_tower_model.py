@@ -501,6 +501,7 @@ def written(tmp_path_factory):
     return folder, json.loads(run(WRITE, folder, BACKEND))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("backend", READERS)
 def test_a_saved_model_goes_on_in_new_processes(written, backend):
     if importlib.util.find_spec(backend) is None:

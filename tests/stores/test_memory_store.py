@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tensorflow_similarity import stores
 from tensorflow_similarity.stores import MemoryStore
-from tensorflow_similarity.types import NO_LABEL, _same
+from tensorflow_similarity.types import NO_LABEL
+from tensorflow_similarity.types.lookup import equal_data
 
 _MAKE = {}
 
@@ -222,7 +223,7 @@ ITEMS = {
 
 
 def same(a, b):
-    """As `_same`, and of the same types and dtypes, all the way down."""
+    """As `equal_data`, and of the same types and dtypes, all the way down."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
@@ -233,7 +234,7 @@ def same(a, b):
         if a.dtype != b.dtype or a.shape != b.shape:
             return False
         return a.tobytes() == b.tobytes()
-    return _same(a, b)
+    return equal_data(a, b)
 
 
 @pytest.mark.parametrize("compression", [True, False])

@@ -13,7 +13,7 @@ import pytest
 from tensorflow_similarity import stores
 from tensorflow_similarity.stores import MemoryStore, RedisStore, redis_address
 from tensorflow_similarity.stores.redis_address import PASSWORD_VARIABLE, Address
-from tensorflow_similarity.types.lookup import same
+from tensorflow_similarity.types.lookup import equal_data
 from tests import redis_server
 
 redis = pytest.importorskip("redis")
@@ -78,7 +78,7 @@ def agree(*many):
     """Whether stores say the same, in the same rows and of the same lineage."""
     first, *others = many
     return all(
-        same(facts(first), facts(other))
+        equal_data(facts(first), facts(other))
         and first.snapshot().lineage == other.snapshot().lineage
         and np.array_equal(
             first.snapshot().vectors.alive_rows(), other.snapshot().vectors.alive_rows()
@@ -121,7 +121,7 @@ def test_each_change_is_what_it_is_in_memory(first, second, opened):
         for store in (memory, writer):
             if name != "relabel" or store.snapshot().rows_of(np.arange(3))[0] >= 0:
                 CHANGES[name](store)
-        assert same(facts(writer), facts(memory)), name
+        assert equal_data(facts(writer), facts(memory)), name
         reader.refresh()
         assert agree(writer, reader, opened())
 
@@ -157,7 +157,7 @@ def test_own_ids_and_metadata_are_upserted_and_shared(ids, opened):
         store.vacuum()
         store.batch_add(rows(1, seed=2), [9], ids=ids[:1])
     first.refresh()
-    assert same(facts(first), facts(memory)) and agree(first, second, opened())
+    assert equal_data(facts(first), facts(memory)) and agree(first, second, opened())
     with pytest.raises(ValueError, match="Give each new item one"):
         opened().add([1, 2, 3])
 
@@ -222,13 +222,13 @@ def test_long_batches_go_in_lots(opened, keys, monkeypatch):
         store.remove(range(0, 150, 2))
         store.relabel(range(1, 151, 2), ["odd"] * 75)
     reader.refresh()
-    assert same(facts(writer), facts(memory)) and agree(writer, reader, opened())
+    assert equal_data(facts(writer), facts(memory)) and agree(writer, reader, opened())
     n_lots = keys().count("lot")
     assert n_lots > 10
     for store in (memory, writer):
         store.vacuum()
     reader.refresh()
-    assert same(facts(writer), facts(memory)) and agree(writer, reader, opened())
+    assert equal_data(facts(writer), facts(memory)) and agree(writer, reader, opened())
     assert 3 < keys().count("lot") < n_lots and keys().count("log") == 1
     writer.reset()
     assert keys() == ["head", "log"]
@@ -873,7 +873,9 @@ def test_a_folder_is_read_in_place_of_what_is_there(opened, tmp_path, keys):
     assert store.load(tmp_path / "a") == 5
     found = facts(store)
     assert found.pop("next_key") == 9
-    assert same(found, {k: v for k, v in facts(memory).items() if k != "next_key"})
+    assert equal_data(
+        found, {k: v for k, v in facts(memory).items() if k != "next_key"}
+    )
     assert agree(store, opened()) and keys() == ["data", "head", "log"]
 
 
