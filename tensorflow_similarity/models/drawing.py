@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity._core.embedding import BATCH_SIZE, embed, is_stream
+from tensorflow_similarity._core.embedding import BATCH_SIZE, embed
 from tensorflow_similarity.models.similarity_state import SimilarityState
 
 
