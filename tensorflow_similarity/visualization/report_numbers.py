@@ -215,6 +215,7 @@ def _curves(results: VerificationResults, threshold: float | None) -> str:
             ),
             "Histograms of the distances of same and of different pairs; the dashed "
             f"line is the {kind} threshold, {limit:.4g}.",
+            kind="png",
         ),
         plot(
             lambda ax: plot_roc(results, cutpoint=mark, ax=ax, title="ROC curve"),

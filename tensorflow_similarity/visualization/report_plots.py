@@ -9,14 +9,26 @@ from typing import Any
 
 from tensorflow_similarity._core.optional import optional_import
 
-_STYLES = {"light": "default", "dark": "dark_background"}
+# For light and for dark ground.
+_STYLES = ("default", "dark_background")
+# PNG has two pixels for each of the page, for sharp screens and for print.
+_DOTS_PER_INCH = 192
+# What would change a file from run to run, or with the version, is left out.
+_FACTS: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+_MIME = {"svg": "image/svg+xml", "png": "image/png"}
 # Without a salt each file names its parts at random; text stays text, so that browsers
 # take fonts that have the letters.
 _SVG = {"svg.hashsalt": "tensorflow_similarity", "svg.fonttype": "none"}
 
 
 def plot(
-    draw: Callable[[Any], Any], alt: str, size: tuple[float, float] = (5.5, 4.6)
+    draw: Callable[[Any], Any],
+    alt: str,
+    size: tuple[float, float] = (5.5, 4.6),
+    kind: str = "svg",
 ) -> str:
     """A `<figure>`; the reader's browser takes the picture for its ground.
 
@@ -24,8 +36,10 @@ def plot(
         draw: draws on the axes that it is given.
         alt: what the plot shows, for who does not see it.
         size: width and height in inches.
+        kind: "svg", or "png" for plots with hatches, which Matplotlib's SVG loses on
+            a tinted ground.
     """
-    light, dark = (_svg(draw, size, style) for style in _STYLES.values())
+    light, dark = (_picture(draw, size, style, kind) for style in _STYLES)
     return (
         '<figure class="plot"><picture>'
         f'<source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
@@ -34,7 +48,9 @@ def plot(
     )
 
 
-def _svg(draw: Callable[[Any], Any], size: tuple[float, float], style: str) -> str:
+def _picture(
+    draw: Callable[[Any], Any], size: tuple[float, float], style: str, kind: str
+) -> str:
     """The plot as a data URI; neither pyplot's figures nor the user's style change."""
     purpose = "Drawing the plots of a report"
     matplotlib = optional_import("matplotlib", purpose=purpose)
@@ -51,7 +67,12 @@ def _svg(draw: Callable[[Any], Any], size: tuple[float, float], style: str) -> s
         figure = figures.Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
         # The page's own ground shows around the axes.
-        nothing = {"Date": None, "Creator": None}
-        figure.savefig(written, format="svg", facecolor="none", metadata=nothing)
+        figure.savefig(
+            written,
+            format=kind,
+            dpi=_DOTS_PER_INCH if kind == "png" else "figure",
+            facecolor="none",
+            metadata=_FACTS[kind],
+        )
     code = base64.b64encode(written.getvalue()).decode("ascii")
-    return f"data:image/svg+xml;base64,{code}"
+    return f"data:{_MIME[kind]};base64,{code}"
