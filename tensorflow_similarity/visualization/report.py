@@ -11,7 +11,7 @@ from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.evaluators.bootstrap import check_confidence
 from tensorflow_similarity.visualization import report_items, report_numbers
-from tensorflow_similarity.visualization.class_names import class_name
+from tensorflow_similarity.visualization.colours import names_of
 from tensorflow_similarity.visualization.drawing import threshold_of
 from tensorflow_similarity.visualization.embedding_report import EmbeddingReport
 from tensorflow_similarity.visualization.layout import distance_of
@@ -132,7 +132,6 @@ def report(
     points = points_of(
         embeddings, labels, images, None, metadata, None, needed_by="A report"
     )
-    _check_mapping(class_mapping)
     asked, notes = np.arange(len(points)), []
     if max_items is not None and len(points) > max_items:
         draw = np.random.default_rng(seed).choice(len(points), max_items, replace=False)
@@ -158,6 +157,7 @@ def report(
         max_errors=max_errors,
         seed=seed,
     )
+    names_of(subject.classes, class_mapping)
     made = _made(subject, verbose)
     if layout is not None and len(points) > made["projector"].numbers["n_points"]:
         drawn = made["projector"].numbers["n_points"]
@@ -226,11 +226,6 @@ def _checked_threshold(calibration: Any, measure: Distance) -> float | None:
         )
     threshold = threshold_of(calibration, "calibration")
     return threshold if threshold is not None and np.isfinite(threshold) else None
-
-
-def _check_mapping(class_mapping: Any) -> None:
-    # The same words as where the names are asked for, before anything is measured.
-    class_name(0, class_mapping)
 
 
 def _check_options(
