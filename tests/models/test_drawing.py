@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 
 from tensorflow_similarity._core import embedding
+from tensorflow_similarity.visualization import report_plots
 from tests.models.conftest import small_model
 
+# Plots have tests of their own.
 OPTIONS = {"layout": None, "intervals": False, "verbose": 0}
 
 
-def test_examples_are_judged_by_the_models_distance(data, tmp_path):
+@pytest.fixture
+def no_plots(monkeypatch):
+    monkeypatch.setattr(report_plots, "_picture", lambda *_: "data:,")
+
+
+def test_examples_are_judged_by_the_models_distance(data, tmp_path, no_plots):
     x, y = data
-    model = small_model(distance="euclidean")
+    model = small_model(compiled=False)
+    model.compile("adam", loss="mse", distance="euclidean")
     path = tmp_path / "report.html"
     found = model.report(x, y, path, class_mapping=list("abcdef"), **OPTIONS)
     assert path.read_text("utf-8") == found.html
@@ -31,10 +39,11 @@ def test_examples_are_judged_by_the_models_distance(data, tmp_path):
     assert "picture of" not in drawn.html
 
 
-def test_index_and_calibration_are_taken_where_they_are(indexed, data):
+def test_index_and_calibration_are_taken_where_they_are(indexed, data, monkeypatch):
     x, y = data
     indexed.calibrate(x + 0.3, y, verbose=0)
     found = indexed.report(**OPTIONS)
+    monkeypatch.setattr(report_plots, "_picture", lambda *_: "data:,")
     assert found.numbers["retrieval"]["n_queries"] == 60
     assert found.numbers["calibration"].keys() == {"optimal"}
     assert "picture of" in found.html
