@@ -99,8 +99,13 @@ class _Data:
 
 
 def _some(lookups: Lookups, places: np.ndarray) -> Lookups:
-    parts = (lookups.ids, lookups.distances, lookups.labels, lookups.found)
-    return Lookups(*(part[places] for part in parts), lookups.records)
+    return Lookups(
+        lookups.ids[places],
+        lookups.distances[places],
+        lookups.labels[places],
+        lookups.found[places],
+        lookups.records,
+    )
 
 
 def confused(subject: Subject) -> Section:
@@ -152,6 +157,8 @@ def projection(subject: Subject) -> Section:
         points.images,
         metadata=points.columns or None,
         distance=subject.distance,
+        # Keeping dense regions dense takes UMAP half as long again and more.
+        densmap=False,
         layout=subject.layout,
         max_points=subject.max_points,
         seed=subject.seed,

@@ -194,9 +194,9 @@ def _verification_rows(
             value = _within(results.tar_at_far(far), results.tar_error(far))
             at = f"{results.threshold_at_far(far):.4g}"
             rows.append([f"TAR at a FAR of {far:g}", value, at])
-    for name, value in _at(results, threshold).items():
+    for name, rate in _at(results, threshold).items():
         words = f"{name[:3].upper()} at the calibrated threshold"
-        rows.append([words, f"{value:.4f}", f"{threshold:.4g}"])
+        rows.append([words, f"{rate:.4f}", f"{threshold:.4g}"])
     return rows
 
 
