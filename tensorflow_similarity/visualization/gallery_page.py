@@ -26,7 +26,7 @@ _STYLE = """
 .tfsim-gallery figcaption { margin-top: 2px; font-size: .92em;
   width: 0; min-width: 100%; }
 .tfsim-gallery .sign { font-weight: bold; padding: 0 .3em; color: #fff;
-  border-radius: 3px; background: #888; }
+  border-radius: 3px; background: #888; print-color-adjust: exact; }
 .tfsim-gallery .right .sign { background: RIGHT; }
 .tfsim-gallery .wrong .sign { background: WRONG; }
 .tfsim-gallery small { opacity: .7; }

@@ -10,7 +10,11 @@ from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.evaluators.bootstrap import check_confidence
-from tensorflow_similarity.visualization import report_items, report_numbers
+from tensorflow_similarity.visualization import (
+    report_items,
+    report_numbers,
+    report_verification,
+)
 from tensorflow_similarity.visualization.colours import names_of
 from tensorflow_similarity.visualization.drawing import threshold_of
 from tensorflow_similarity.visualization.embedding_report import EmbeddingReport
@@ -23,7 +27,7 @@ from tensorflow_similarity.visualization.report_subject import Subject
 # In the order of the page. The projector is made first: it refuses what may be refused.
 _SECTIONS: dict[str, Callable[[Subject], Section]] = {
     "retrieval": report_numbers.retrieval,
-    "verification": report_numbers.verification,
+    "verification": report_verification.verification,
     "calibration": report_numbers.calibration,
     "errors": report_items.errors,
     "confused": report_items.confused,
@@ -92,9 +96,10 @@ def report(
             "umap".
         max_items: the most items to judge, at least 3; of more, that many are drawn
             at random, and the page says so. Retrieval still searches among all.
-            Defaults to 20,000, whose pairs take under a minute. None judges all.
-        max_points: the most to draw in the projector, at least 3. Defaults to 5,000,
-            which UMAP places in some seconds.
+            Defaults to 20,000: the time for pairs goes with the square. None judges
+            all.
+        max_points: the most to draw in the projector, at least 3. Defaults to 5,000:
+            UMAP takes most of the time.
         max_errors: queries in the gallery of errors, at least 0. Defaults to 12.
         seed: of samples, intervals and the layout.
         title: of the page.

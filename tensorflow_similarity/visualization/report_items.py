@@ -10,8 +10,9 @@ from tensorflow_similarity.types import Lookups
 from tensorflow_similarity.visualization.gallery_page import fragment
 from tensorflow_similarity.visualization.neighbors_gallery import neighbors_gallery
 from tensorflow_similarity.visualization.projector import projector
-from tensorflow_similarity.visualization.report_numbers import NO_LABELS, NO_PAIR
 from tensorflow_similarity.visualization.report_page import (
+    NO_LABELS,
+    NO_PAIR,
     Section,
     counted,
     paragraph,

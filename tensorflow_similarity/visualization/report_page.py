@@ -7,6 +7,10 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+# Why a section is missing, where several say it.
+NO_LABELS = "no item has a label. Pass `labels`."
+NO_PAIR = "no two items have the same label: every class is a class of one."
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
