@@ -130,7 +130,8 @@ def report(
         >>> found.save_html("report.html")  # doctest: +SKIP
     """
     file = None if path is None else checked_path(path)
-    _check_options(k, confidence, max_items, max_points, max_errors, seed)
+    ks = np.atleast_1d(doors.as_array(k)).tolist()
+    _check_options(ks, confidence, max_items, max_points, max_errors, seed)
     optional_import("matplotlib.figure", purpose="Drawing the plots of a report")
     optional_import("bokeh.plotting", purpose="Drawing the projector")
     measure = distance_of(distance, embeddings if is_index(embeddings) else None)
@@ -155,7 +156,7 @@ def report(
         calibration=calibration,
         class_mapping=class_mapping,
         render=render,
-        ks=[k] if isinstance(k, int) else list(k),
+        ks=ks,
         confidence=confidence if intervals else None,
         layout=layout,
         max_points=max_points,
@@ -234,9 +235,14 @@ def _checked_threshold(calibration: Any, measure: Distance) -> float | None:
 
 
 def _check_options(
-    k: Any, confidence: Any, max_items: Any, max_points: Any, max_errors: Any, seed: Any
+    ks: Any,
+    confidence: Any,
+    max_items: Any,
+    max_points: Any,
+    max_errors: Any,
+    seed: Any,
 ) -> None:
-    for one in [k] if isinstance(k, int) else doors.as_array(k).tolist():
+    for one in ks:
         doors.as_k(one)
     check_confidence(confidence)
     for name, most in (("max_items", max_items), ("max_points", max_points)):

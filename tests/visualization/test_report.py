@@ -168,6 +168,11 @@ def test_without_labels_each_section_says_so():
     assert set(made(labels=[None] * N).missing) == judged
 
 
+@pytest.mark.parametrize("k", [3, np.int64(3), [3], np.array([1, 3])])
+def test_k_is_one_or_several(k):
+    assert "precision_at_3" in made(k=k).numbers["retrieval"]
+
+
 def test_one_class_has_retrieval_but_nothing_to_tell_apart():
     found = made(labels=[7] * N)
     assert found.numbers["retrieval"]["precision_at_1"] == 1.0
