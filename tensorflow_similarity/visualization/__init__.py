@@ -1,6 +1,7 @@
 """Pictures of what an index finds, of where embeddings lie, of how good they are."""
 
 from tensorflow_similarity.visualization.confusion_matrix import confusion_matrix
+from tensorflow_similarity.visualization.embedding_report import EmbeddingReport
 from tensorflow_similarity.visualization.layout import Layout
 from tensorflow_similarity.visualization.neighbors import (
     viz_neigbors_imgs,
@@ -24,12 +25,14 @@ from tensorflow_similarity.visualization.plot_retrieval_by_class import (
 from tensorflow_similarity.visualization.plot_roc import plot_roc
 from tensorflow_similarity.visualization.projection import Projection
 from tensorflow_similarity.visualization.projector import projector
+from tensorflow_similarity.visualization.report import report
 from tensorflow_similarity.visualization.visualize_views import (
     visualize_views,
     vizualize_views,
 )
 
 __all__ = [
+    "EmbeddingReport",
     "Layout",
     "NeighborsGallery",
     "Projection",
@@ -44,6 +47,7 @@ __all__ = [
     "plot_retrieval_by_class",
     "plot_roc",
     "projector",
+    "report",
     "visualize_views",
     "viz_neigbors_imgs",
     "viz_neighbors_imgs",

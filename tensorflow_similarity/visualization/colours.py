@@ -62,7 +62,7 @@ def by_label(
     """
     missing = without_label(labels)
     classes, codes = np.unique(labels[~missing], return_inverse=True)
-    names = _names(classes.tolist(), class_mapping)
+    names = names_of(classes.tolist(), class_mapping)
     values = np.full(len(labels), len(names), np.float32)
     values[~missing] = codes
     colours = palette(len(names), pastel_factor if colorize else None)
@@ -136,28 +136,12 @@ def without_label(labels: np.ndarray) -> np.ndarray:
     return labels == NO_LABEL
 
 
-def _of_classes(
-    name: str, values: np.ndarray, names: list[str], colours: list[str]
-) -> Colouring:
-    high = len(names) - 0.5
-    return Colouring(name, values, tuple(names), tuple(colours), -0.5, high)
+def names_of(classes: list[Any], class_mapping: Any) -> list[str]:
+    """What the mapping calls these labels; all of them must be in it.
 
-
-def _by_number(name: str, items: list[Any]) -> Colouring | None:
-    values = np.array([np.nan if item is None else item for item in items], np.float32)
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return None
-    palettes = optional_import("bokeh.palettes", purpose="Drawing the projector")
-    low, high = float(finite.min()), float(finite.max())
-    # Of one value all are in the middle.
-    margin = 0.0 if high > low else 0.5
-    values[~np.isfinite(values)] = np.nan
-    colours = tuple(palettes.Cividis256)
-    return Colouring(name, values, (), colours, low - margin, high + margin)
-
-
-def _names(classes: list[Any], class_mapping: Any) -> list[str]:
+    Raises:
+        ValueError, TypeError: as `by_label`.
+    """
     if class_mapping is None:
         return [str(label) for label in classes]
     if isinstance(class_mapping, list | tuple | np.ndarray):
@@ -177,6 +161,27 @@ def _names(classes: list[Any], class_mapping: Any) -> list[str]:
             f"none for the labels {unnamed[:5]}{more}. Add them, or leave it out."
         )
     return [str(doors.as_array(known[label]).item()) for label in classes]
+
+
+def _of_classes(
+    name: str, values: np.ndarray, names: list[str], colours: list[str]
+) -> Colouring:
+    high = len(names) - 0.5
+    return Colouring(name, values, tuple(names), tuple(colours), -0.5, high)
+
+
+def _by_number(name: str, items: list[Any]) -> Colouring | None:
+    values = np.array([np.nan if item is None else item for item in items], np.float32)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return None
+    palettes = optional_import("bokeh.palettes", purpose="Drawing the projector")
+    low, high = float(finite.min()), float(finite.max())
+    # Of one value all are in the middle.
+    margin = 0.0 if high > low else 0.5
+    values[~np.isfinite(values)] = np.nan
+    colours = tuple(palettes.Cividis256)
+    return Colouring(name, values, (), colours, low - margin, high + margin)
 
 
 def _is_hashable(item: Any) -> bool:

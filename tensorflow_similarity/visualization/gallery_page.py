@@ -26,13 +26,14 @@ _STYLE = """
 .tfsim-gallery figcaption { margin-top: 2px; font-size: .92em;
   width: 0; min-width: 100%; }
 .tfsim-gallery .sign { font-weight: bold; padding: 0 .3em; color: #fff;
-  border-radius: 3px; background: #888; }
+  border-radius: 3px; background: #888; print-color-adjust: exact; }
 .tfsim-gallery .right .sign { background: RIGHT; }
 .tfsim-gallery .wrong .sign { background: WRONG; }
 .tfsim-gallery small { opacity: .7; }
 .tfsim-gallery .text { white-space: pre-wrap; display: block; max-height: 12em;
   overflow: auto; }
 .tfsim-gallery img { display: block; max-width: 100%; }
+.tfsim-gallery .row { break-inside: avoid; }
 """.replace("RIGHT", COLOURS[1]).replace("WRONG", COLOURS[-1])
 
 _PAGE = """<!DOCTYPE html>
@@ -51,10 +52,14 @@ def page(rows: list[GalleryRow], title: str, note: str, size: int) -> str:
 
 
 def fragment(rows: list[GalleryRow], title: str, note: str, size: int) -> str:
-    """The gallery as a part of a page; pictures `size` pixels high."""
+    """The gallery as a part of a page; pictures `size` pixels high.
+
+    Without a title there is no heading: the page has its own.
+    """
     lines = "".join(_row(row, size) for row in rows)
+    heading = f"<h2>{escape(title)}</h2>" if title else ""
     return (
-        f'<div class="tfsim-gallery"><style>{_STYLE}</style><h2>{escape(title)}</h2>'
+        f'<div class="tfsim-gallery"><style>{_STYLE}</style>{heading}'
         f"<p>{escape(note)}. {_legend()}</p>{lines}</div>"
     )
 
@@ -85,6 +90,6 @@ def _cell(cell: Cell, size: int, kind: str) -> str:
     marked = f'<span class="sign" title="{kind}">{sign}</span> ' if sign else ""
     detail = f"<br><small>{escape(cell.detail)}</small>" if cell.detail else ""
     return (
-        f'<figure class="{kind}">{cell.item.html(size)}'
+        f'<figure class="{kind}">{cell.item.html(size, cell.title)}'
         f"<figcaption>{marked}{escape(cell.title)}{detail}</figcaption></figure>"
     )

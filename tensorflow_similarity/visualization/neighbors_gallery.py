@@ -14,6 +14,7 @@ from tensorflow_similarity.visualization.gallery_figure import draw
 from tensorflow_similarity.visualization.gallery_page import fragment, page
 from tensorflow_similarity.visualization.gallery_row import Cell, GalleryRow
 from tensorflow_similarity.visualization.judged_lookups import in_order, judge
+from tensorflow_similarity.visualization.pages import write_page
 from tensorflow_similarity.visualization.rendering import rendered
 
 
@@ -177,10 +178,12 @@ class NeighborsGallery:
 
         Returns:
             The path.
+
+        Raises:
+            FileNotFoundError: if there is no such folder.
         """
-        path = Path(path)
-        path.write_text(self.html(size), "utf-8")
-        return path
+        write_page(path, self.html(size))
+        return Path(path)
 
     def _repr_html_(self) -> str:
         return fragment(self.rows, self.title, self.note, 72)

@@ -67,8 +67,12 @@ def points_of(
     tooltips_info: Any,
     metadata: Any,
     errors: Any,
+    needed_by: str = "The projector",
 ) -> Points:
     """The points of arrays, or of an index, which what else is given overrides.
+
+    Args:
+        needed_by: who asks, for the message.
 
     Raises:
         ValueError: for fewer than 3 points, embeddings that are not finite, or another
@@ -96,9 +100,7 @@ def points_of(
     rows = doors.as_embeddings(embeddings, None)
     n = len(rows)
     if n < _FEWEST:
-        raise ValueError(
-            f"The projector needs at least {_FEWEST} points. Received: {n}."
-        )
+        raise ValueError(f"{needed_by} needs at least {_FEWEST} points. Received: {n}.")
     if tooltips_info is not None:
         is_table = isinstance(tooltips_info, Mapping) or hasattr(
             tooltips_info, "columns"

@@ -15,6 +15,7 @@ import numpy as np
 from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity.visualization.colours import Colouring
 from tensorflow_similarity.visualization.layout import Layout
+from tensorflow_similarity.visualization.pages import frame, write_page
 from tensorflow_similarity.visualization.points import Points
 from tensorflow_similarity.visualization.projector_page import page
 from tensorflow_similarity.visualization.thumbnails import Thumbnails
@@ -71,13 +72,10 @@ class Projection:
 
         Raises:
             FileNotFoundError: if there is no such folder.
+            IsADirectoryError: if the path is a folder itself.
+            PermissionError: if nothing may be written there.
         """
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"`path` must be in a folder that exists. Received: {str(path)!r}."
-            )
-        path.write_text(self.html, "utf-8")
+        write_page(path, self.html)
 
     def show(self) -> None:
         """Shows the page under a notebook's cell, or else in a browser.
@@ -125,15 +123,7 @@ class Projection:
         return self._frame()
 
     def _frame(self) -> str:
-        """The page in a frame of its own, so that neither notebook nor page interferes.
-
-        The page is in the notebook, whole: no file beside it, no server.
-        """
-        height = self._options["plot_size"] + _HEADER
-        return (
-            f'<iframe srcdoc="{html.escape(self.html)}" width="100%" '
-            f'height="{height}" style="border: 0" title="Projector"></iframe>'
-        )
+        return frame(self.html, self._options["plot_size"] + _HEADER, "Projector")
 
     def __repr__(self) -> str:
         return (

@@ -29,13 +29,14 @@ class Rendered:
     text: str | None = None
     markup: str | None = None
 
-    def html(self, size: int) -> str:
-        """The item in a page; pictures `size` pixels high."""
+    def html(self, size: int, name: str) -> str:
+        """The item in a page; pictures `size` pixels high, `name` for who sees none."""
         if self.picture is not None:
             # A few pixels drawn large are to be seen as they are.
             crisp = "image-rendering:pixelated;" * (max(self.picture.shape[:2]) < size)
             return (
-                f'<img src="{data_uri(self.picture, size)}" alt="picture" '
+                f'<img src="{data_uri(self.picture, size)}" '
+                f'alt="picture of {escape(name)}" '
                 f'style="{crisp}height:{size}px">'
             )
         if self.markup is not None:
