@@ -79,6 +79,7 @@ def same(by_rectangle, by_square, *arrays):
         close(gradient, right)
 
 
+@pytest.mark.heavy_on_jax
 @pytest.mark.parametrize(("paper", "case"), CASES)
 def test_keys_beyond_the_batch_are_rows_that_are_no_anchors(paper, case):
     loss, x = made(paper, **paper.arguments(case)), rows()
@@ -97,6 +98,7 @@ def test_keys_beyond_the_batch_are_rows_that_are_no_anchors(paper, case):
     same(rectangle, square, x[:N_QUERIES])
 
 
+@pytest.mark.heavy_on_jax
 @pytest.mark.parametrize(("paper", "case"), FIRST_AND_LAST)
 def test_separate_keys_are_a_corner_of_the_square(paper, case):
     loss, x = made(paper, **paper.arguments(case), reduction=None), rows()

@@ -286,7 +286,9 @@ NOTHING_TO_LEARN = ("one row", "one class", "no positives", "all unknown")
 @pytest.mark.parametrize(
     ("paper", "distance", "batch"),
     [
-        (paper, distance, batch)
+        pytest.param(
+            paper, distance, batch, marks=pytest.mark.heavy_on_jax if i else []
+        )
         for paper in PAPERS
         for i, distance in enumerate(paper.distances or [None])
         for batch in (HARD_FOR_DISTANCES if i else HARD_BATCHES)
