@@ -1,4 +1,4 @@
-"""Whether an object can be made again from what is saved of it."""
+"""Objects made again from what is saved of them, and whether they can be."""
 
 import inspect
 from typing import Any
@@ -34,3 +34,30 @@ def why_not_remade(thing: Any) -> str:
     if keras.saving.serialize_keras_object(again) != config:
         return f"`{name}.from_config` does not make what `get_config` described."
     return ""
+
+
+def from_config(config: dict[str, Any], kind: type[Any], noun: str) -> Any:
+    """The object of this kind that Keras' serialization described.
+
+    Args:
+        config: from `keras.saving.serialize_keras_object`.
+        kind: the class that it must be of.
+        noun: what messages call such an object.
+
+    Raises:
+        ValueError: if it describes something else, or a class that Keras does not know.
+    """
+    try:
+        made = keras.saving.deserialize_keras_object(config)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"`config` must describe a {noun} that Keras knows; decorate a class of "
+            "your own with `@keras.saving.register_keras_serializable()`. Received: "
+            f"config={config!r}."
+        ) from error
+    if not isinstance(made, kind):
+        raise ValueError(
+            f"`config` must describe a {kind.__name__}. Received: a description of "
+            f"{type(made).__name__}."
+        )
+    return made

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from tensorflow_similarity._core import doors
+from tensorflow_similarity._core.remade import from_config
 from tensorflow_similarity.classification_metrics.binary_accuracy import BinaryAccuracy
 from tensorflow_similarity.classification_metrics.classification_metric import (
     ClassificationMetric,
@@ -89,17 +90,5 @@ def deserialize(config: dict[str, Any]) -> ClassificationMetric:
     Raises:
         ValueError: if it describes something else, or a class that Keras does not know.
     """
-    try:
-        metric = keras.saving.deserialize_keras_object(config)
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            "`config` must describe a metric that Keras knows; decorate a class of "
-            "your own with `@keras.saving.register_keras_serializable()`. Received: "
-            f"config={config!r}."
-        ) from error
-    if not isinstance(metric, ClassificationMetric):
-        raise ValueError(
-            "`config` must describe a ClassificationMetric. Received: a description of "
-            f"{type(metric).__name__}."
-        )
-    return metric
+    made: ClassificationMetric = from_config(config, ClassificationMetric, "metric")
+    return made

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from tensorflow_similarity._core import doors
+from tensorflow_similarity._core.remade import from_config
 from tensorflow_similarity.matchers.classification_match import (
     ClassificationMatch,
     Judged,
@@ -75,17 +76,5 @@ def deserialize(config: dict[str, Any]) -> ClassificationMatch:
     Raises:
         ValueError: if it describes something else, or a class that Keras does not know.
     """
-    try:
-        matcher = keras.saving.deserialize_keras_object(config)
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            "`config` must describe a matcher that Keras knows; decorate a class of "
-            "your own with `@keras.saving.register_keras_serializable()`. Received: "
-            f"config={config!r}."
-        ) from error
-    if not isinstance(matcher, ClassificationMatch):
-        raise ValueError(
-            "`config` must describe a ClassificationMatch. Received: a description of "
-            f"{type(matcher).__name__}."
-        )
-    return matcher
+    made: ClassificationMatch = from_config(config, ClassificationMatch, "matcher")
+    return made

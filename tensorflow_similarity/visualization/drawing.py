@@ -68,6 +68,22 @@ def line_style(ax: Any, i: int) -> dict[str, Any]:
     return {"color": colour(ax, i), "linestyle": _LINES[shifted % len(_LINES)]}
 
 
+def mark_point(
+    ax: Any, x: float, y: float, style: dict[str, Any], words: str, **options: Any
+) -> None:
+    """A dot in the colour of its curve, with words for the legend."""
+    ax.plot(
+        [x],
+        [y],
+        "o",
+        color=style["color"],
+        markeredgecolor=foreground(ax),
+        markersize=8,
+        label=words,
+        **options,
+    )
+
+
 def foreground(ax: Any) -> str:
     """The colour of letters and of lines that mark."""
     return "white" if is_dark(ax) else "black"

@@ -11,14 +11,14 @@ from tensorflow_similarity.visualization.drawing import (
     foreground,
     legend_outside,
     line_style,
+    mark_point,
     shortened,
     thinned,
-    threshold_of,
 )
 from tensorflow_similarity.visualization.rate_curves import (
     RateCurve,
     as_rate_curves,
-    marked_place,
+    marked_places,
     point_words,
 )
 
@@ -65,12 +65,7 @@ def plot_det(
         Eurospeech 1997.
     """
     curves = as_rate_curves(results)
-    threshold = None if cutpoint == "eer" else threshold_of(cutpoint, "cutpoint")
-    marks = {
-        name: marked_place(curve, cutpoint, threshold)
-        for name, curve in curves.items()
-        if cutpoint is not None
-    }
+    marks = {} if cutpoint is None else marked_places(curves, cutpoint)
     lines = {name: _inner(curve) for name, curve in curves.items()}
     special = optional_import("scipy.special", purpose="Drawing a DET curve")
     plt, ax = axes_for(ax, "Drawing a DET curve", (5.5, 5))
@@ -86,15 +81,7 @@ def plot_det(
             place = marks[name]
             x, y = curve.fpr[place], 1 - curve.tpr[place]
             words = f"{point_words(curve, place)}: FAR {x:.3g}, FRR {y:.3g}"
-            ax.plot(
-                [x],
-                [y],
-                "o",
-                color=style["color"],
-                markeredgecolor=foreground(ax),
-                markersize=8,
-                label=words,
-            )
+            mark_point(ax, x, y, style, words)
     low = _lowest(lines)
     high = max(0.5, *(min(0.95, max(map(np.max, line))) for line in lines.values()))
     diagonal = np.linspace(special.ndtri(low), special.ndtri(high), 2)

@@ -11,6 +11,7 @@ from tensorflow_similarity.visualization.drawing import (
     foreground,
     legend_outside,
     line_style,
+    mark_point,
     same_length,
     shortened,
     thinned,
@@ -78,16 +79,7 @@ def plot_precision_recall(
             words = (
                 f"distance {distances[place]:.4g}: precision {y:.3g}, recall {x:.3g}"
             )
-            ax.plot(
-                [x],
-                [y],
-                "o",
-                color=style["color"],
-                markeredgecolor=foreground(ax),
-                markersize=8,
-                clip_on=False,
-                label=words,
-            )
+            mark_point(ax, x, y, style, words, clip_on=False)
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(0.0, 1.01)
     ax.set_xlabel("recall")

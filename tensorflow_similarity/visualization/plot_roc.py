@@ -8,13 +8,13 @@ from tensorflow_similarity.visualization.drawing import (
     foreground,
     legend_outside,
     line_style,
+    mark_point,
     shortened,
     thinned,
-    threshold_of,
 )
 from tensorflow_similarity.visualization.rate_curves import (
     as_rate_curves,
-    marked_place,
+    marked_places,
     point_words,
 )
 
@@ -63,12 +63,7 @@ def plot_roc(
         Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006.
     """
     curves = as_rate_curves(results)
-    threshold = None if cutpoint == "eer" else threshold_of(cutpoint, "cutpoint")
-    marks = {
-        name: marked_place(curve, cutpoint, threshold)
-        for name, curve in curves.items()
-        if cutpoint is not None
-    }
+    marks = {} if cutpoint is None else marked_places(curves, cutpoint)
     plt, ax = axes_for(ax, "Drawing a ROC curve", (5.5, 5))
     for i, (name, curve) in enumerate(curves.items()):
         style = line_style(ax, i)
@@ -79,16 +74,7 @@ def plot_roc(
             place = marks[name]
             x, y = curve.fpr[place], curve.tpr[place]
             words = f"{point_words(curve, place)}: FAR {x:.3g}, TAR {y:.3g}"
-            ax.plot(
-                [x],
-                [y],
-                "o",
-                color=style["color"],
-                markeredgecolor=foreground(ax),
-                markersize=8,
-                clip_on=False,
-                label=words,
-            )
+            mark_point(ax, x, y, style, words, clip_on=False)
     low = 0.0
     if log_x:
         positive = [curve.fpr[curve.fpr > 0].min() for curve in curves.values()]

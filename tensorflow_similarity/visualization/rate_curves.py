@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity.visualization.drawing import as_values, same_length
+from tensorflow_similarity.visualization.drawing import (
+    as_values,
+    same_length,
+    threshold_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,21 +97,25 @@ def _as_curve(results: Any) -> RateCurve:
     return RateCurve(fpr, tpr, thresholds, float(auc))
 
 
-def marked_place(curve: RateCurve, cutpoint: Any, threshold: float | None) -> int:
-    """Where on the curve the cutpoint lies.
+def marked_places(curves: dict[str, RateCurve], cutpoint: Any) -> dict[str, int]:
+    """Where on each curve the cutpoint lies.
 
     Raises:
         ValueError: for a distance on a curve that does not know its thresholds.
     """
     if isinstance(cutpoint, str) and cutpoint == "eer":
-        return curve.equal_errors
-    place = curve.at(threshold) if threshold is not None else None
-    if place is None:
-        raise ValueError(
-            "`cutpoint` cannot be marked: the curve has no thresholds. Pass results, "
-            "or arrays (fpr, tpr, thresholds)."
-        )
-    return place
+        return {name: curve.equal_errors for name, curve in curves.items()}
+    threshold = threshold_of(cutpoint, "cutpoint")
+    places = {}
+    for name, curve in curves.items():
+        place = None if threshold is None else curve.at(threshold)
+        if place is None:
+            raise ValueError(
+                "`cutpoint` cannot be marked: the curve has no thresholds. Pass "
+                "results, or arrays (fpr, tpr, thresholds)."
+            )
+        places[name] = place
+    return places
 
 
 def point_words(curve: RateCurve, place: int) -> str:
