@@ -10,9 +10,30 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 
-# A tensor of the active Keras backend. Keras has no types; shapes stand in docstrings.
+__all__ = [
+    "BoolTensor",
+    "CalibrationResults",
+    "FloatTensor",
+    "IntTensor",
+    "Lookup",
+    "Lookups",
+    "NO_ID",
+    "NO_LABEL",
+    "ProbabilityCurve",
+    "Tensor",
+]
+
 Tensor = Any
-BoolTensor = FloatTensor = IntTensor = Tensor
+"""A tensor of the active Keras backend. Keras has no types; shapes stand in docstrings."""
+
+BoolTensor = Tensor
+"""A tensor of true and false, in annotations."""
+
+FloatTensor = Tensor
+"""A tensor of floats, in annotations."""
+
+IntTensor = Tensor
+"""A tensor of integers, in annotations."""
 
 # Queries whose neighbours are made objects together.
 _MADE_AT_A_TIME = 64

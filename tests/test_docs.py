@@ -52,11 +52,45 @@ def test_page_is_in_the_navigation(path):
     assert f": {path.name}\n" in (DOCS.parent / ".mkdocs.yml").read_text("utf-8")
 
 
-def test_every_public_name_is_in_the_table():
+def test_every_public_name_is_in_the_table_under_its_room():
     import tensorflow_similarity as tfsim
 
-    text = (DOCS / "api.md").read_text("utf-8")
-    table = set(re.findall(r"`(\w+)`", text))
+    table = {}
+    for row in (DOCS / "api.md").read_text("utf-8").splitlines():
+        if heading := re.match(r"\| \*\*(\w+)\*\* \|", row):
+            names = table.setdefault(heading[1], [])
+        elif row.startswith("| `"):
+            names += re.findall(r"`(\w+)`", row.split(" | ")[0])
     for room in tfsim.__all__:
-        for name in getattr(getattr(tfsim, room), "__all__", []):
-            assert name in table, f"{room}.{name}"
+        if not room.startswith("_"):
+            public = getattr(tfsim, room).__all__
+            assert sorted(table[room]) == sorted(public), room
+
+
+def slug(heading):
+    """The anchor that the site, and code hosts, give a heading."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+    return re.sub(r"[^\w\- ]", "", plain).strip().lower().replace(" ", "-")
+
+
+def prose(path):
+    """A page without its programs, in which brackets are no links."""
+    return re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.M | re.S)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_links_of_the_page_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert target.resolve().is_relative_to(DOCS.parent), link
+        if anchor and target.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", prose(target), re.MULTILINE)
+            assert anchor in map(slug, headings), link
