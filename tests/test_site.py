@@ -125,7 +125,7 @@ def test_pages_read_in_a_browser_light_and_dark_and_ask_no_other_host(site):
         home = f"http://127.0.0.1:{server.server_address[1]}/"
         try:
             for dark in (False, True):
-                with browser.started(dark=dark) as driver:
+                with browser.started(width=1400, dark=dark) as driver:
                     read_in(driver, home, dark)
         finally:
             server.shutdown()
