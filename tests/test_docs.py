@@ -24,6 +24,7 @@ PAGES = [
     "judge_retrieval",
     "plots",
     "projector",
+    "scale",
     "thresholds",
     "verification",
 ]
