@@ -75,10 +75,9 @@ def with_links(text: str) -> str:
             line = line.replace(f"**{room}**", f"**[{room}](reference/{room}.md)**")
         elif room and line.startswith("| `"):
             first, rest = line[2:].split(" | ", 1)
-            linked = re.sub(
-                r"`(\w+)`", lambda name: _link(room, name[1], known[room]), first
-            )
-            line = f"| {linked} | {rest}"
+            for name in re.findall(r"`(\w+)`", first):
+                first = first.replace(f"`{name}`", _link(room, name, known[room]), 1)
+            line = f"| {first} | {rest}"
         lines.append(line)
     return "\n".join(lines)
 

@@ -1,9 +1,11 @@
 """The programs of the guides run, page by page, from the pages' own text."""
 
+import json
 import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -22,6 +24,8 @@ PAGES = [
     "evaluate_while_training",
     "hard_negatives",
     "judge_retrieval",
+    "migration",
+    "migration_pml",
     "plots",
     "projector",
     "scale",
@@ -30,9 +34,66 @@ PAGES = [
 ]
 
 
+def files_of_the_predecessor(folder):
+    """What TF Similarity 0.17 on Keras 2 left, written from its description."""
+    import h5py
+    import tensorflow as tf
+
+    random = np.random.default_rng(1)
+    weights = {
+        "dense": (random.normal(size=(4, 3)), np.zeros(3)),
+        "metric_embedding": (random.normal(size=(3, 2)), np.zeros(2)),
+    }
+    with h5py.File(folder / "old.h5", "w") as file:
+        file.attrs["layer_names"] = [b"input_1", *(name.encode() for name in weights)]
+        file.create_group("input_1").attrs["weight_names"] = []
+        for name, arrays in weights.items():
+            parts = [f"{name}/kernel:0", f"{name}/bias:0"]
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [part.encode() for part in parts]
+            for part, array in zip(parts, arrays, strict=True):
+                group[part] = array
+
+    class Layer(tf.Module):
+        def __init__(self, kernel, bias):
+            super().__init__()
+            self.kernel, self.bias = tf.Variable(kernel), tf.Variable(bias)
+
+    layers = {
+        f"layer_with_weights-{i}": Layer(*arrays)
+        for i, arrays in enumerate(weights.values())
+    }
+    tf.train.Checkpoint(**layers).write(folder / "hello_world/variables/variables")
+
+    index = folder / "hello_world" / "index"
+    index.mkdir()
+    metadata = {
+        "size": 5,
+        "compression": True,
+        "distance": "cosine",
+        "embedding_output": None,
+        "embedding_size": 2,
+        "evaluator": "memory",
+        "stat_buffer_size": 1000,
+        "is_calibrated": False,
+        "cutpoints": {},
+        "calibration_thresholds": {},
+        "kv_store": "memory",
+        "search_config": {"distance": "cosine", "dim": 2, "canonical_name": "nmslib"},
+    }
+    (index / "index_metadata.json").write_text(json.dumps(metadata))
+    rows = {"embeddings": random.normal(size=(5, 2)).astype("float32")}
+    np.savez(index / "index.npz", labels=[3, 1, 2, 1, 5], data=[0.5] * 5, **rows)
+    return weights
+
+
+BEFORE = {"migration": files_of_the_predecessor}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_of_the_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    prepared = BEFORE.get(page, lambda folder: None)(tmp_path)
     monkeypatch.setattr(plt, "show", lambda: None)
     path = DOCS / f"{page}.md"
     text = path.read_text("utf-8")
@@ -46,6 +107,11 @@ def test_programs_of_the_page_run(page, tmp_path, monkeypatch):
         above = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(above + block.group(1), str(path), "exec"), names)
     plt.close("all")
+    if page == "migration":
+        expected = [array for arrays in prepared.values() for array in arrays]
+        for model in (names["model"], names["rebuilt"]):
+            for ours, theirs in zip(model.get_weights(), expected, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)

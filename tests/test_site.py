@@ -134,9 +134,8 @@ def test_pages_read_in_a_browser_light_and_dark_and_ask_no_other_host(site):
 def read_in(driver, home, dark):
     for page in ("", "quickstart/", "reference/losses/", "benchmarks/"):
         driver.get(home + page)
-        scheme = "document.body.dataset.mdColorScheme"
-        want = "slate" if dark else "default"
-        browser.until(lambda: driver.execute_script(f"return {scheme}") == want)
+        scheme = driver.execute_script("return document.body.dataset.mdColorScheme")
+        assert scheme == ("slate" if dark else "default")
         assert driver.execute_script(
             "return [...document.images].every(i => i.complete && i.naturalWidth)"
         )
