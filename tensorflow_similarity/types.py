@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 Tensor = Any
-"""A tensor of the active Keras backend. Keras has no types; shapes stand in docstrings."""
+"""A tensor of the active Keras backend. Keras has no types: docstrings have shapes."""
 
 BoolTensor = Tensor
 """A tensor of true and false, in annotations."""
