@@ -1,9 +1,11 @@
 """The programs of the guides run, page by page, from the pages' own text."""
 
+import json
 import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -22,17 +24,77 @@ PAGES = [
     "evaluate_while_training",
     "hard_negatives",
     "judge_retrieval",
+    "migration",
+    "migration_pml",
     "plots",
     "projector",
     "report",
+    "scale",
     "thresholds",
     "verification",
 ]
 
 
+def files_of_the_predecessor(folder):
+    """What TF Similarity 0.17 on Keras 2 left, written from its description."""
+    import h5py
+    import tensorflow as tf
+
+    random = np.random.default_rng(1)
+    weights = {
+        "dense": (random.normal(size=(4, 3)), np.zeros(3)),
+        "metric_embedding": (random.normal(size=(3, 2)), np.zeros(2)),
+    }
+    with h5py.File(folder / "old.h5", "w") as file:
+        file.attrs["layer_names"] = [b"input_1", *(name.encode() for name in weights)]
+        file.create_group("input_1").attrs["weight_names"] = []
+        for name, arrays in weights.items():
+            parts = [f"{name}/kernel:0", f"{name}/bias:0"]
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [part.encode() for part in parts]
+            for part, array in zip(parts, arrays, strict=True):
+                group[part] = array
+
+    class Layer(tf.Module):
+        def __init__(self, kernel, bias):
+            super().__init__()
+            self.kernel, self.bias = tf.Variable(kernel), tf.Variable(bias)
+
+    layers = {
+        f"layer_with_weights-{i}": Layer(*arrays)
+        for i, arrays in enumerate(weights.values())
+    }
+    tf.train.Checkpoint(**layers).write(folder / "hello_world/variables/variables")
+
+    index = folder / "hello_world" / "index"
+    index.mkdir()
+    metadata = {
+        "size": 5,
+        "compression": True,
+        "distance": "cosine",
+        "embedding_output": None,
+        "embedding_size": 2,
+        "evaluator": "memory",
+        "stat_buffer_size": 1000,
+        "is_calibrated": False,
+        "cutpoints": {},
+        "calibration_thresholds": {},
+        "kv_store": "memory",
+        "search_config": {"distance": "cosine", "dim": 2, "canonical_name": "nmslib"},
+    }
+    (index / "index_metadata.json").write_text(json.dumps(metadata))
+    rows = {"embeddings": random.normal(size=(5, 2)).astype("float32")}
+    np.savez(index / "index.npz", labels=[3, 1, 2, 1, 5], data=[0.5] * 5, **rows)
+    return weights
+
+
+BEFORE = {"migration": files_of_the_predecessor}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_programs_of_the_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    prepared = BEFORE.get(page, lambda folder: None)(tmp_path)
     monkeypatch.setattr(plt, "show", lambda: None)
     path = DOCS / f"{page}.md"
     text = path.read_text("utf-8")
@@ -46,6 +108,11 @@ def test_programs_of_the_page_run(page, tmp_path, monkeypatch):
         above = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(above + block.group(1), str(path), "exec"), names)
     plt.close("all")
+    if page == "migration":
+        expected = [array for arrays in prepared.values() for array in arrays]
+        for model in (names["model"], names["rebuilt"]):
+            for ours, theirs in zip(model.get_weights(), expected, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
@@ -53,11 +120,45 @@ def test_page_is_in_the_navigation(path):
     assert f": {path.name}\n" in (DOCS.parent / ".mkdocs.yml").read_text("utf-8")
 
 
-def test_every_public_name_is_in_the_table():
+def test_every_public_name_is_in_the_table_under_its_room():
     import tensorflow_similarity as tfsim
 
-    text = (DOCS / "api.md").read_text("utf-8")
-    table = set(re.findall(r"`(\w+)`", text))
+    table = {}
+    for row in (DOCS / "api.md").read_text("utf-8").splitlines():
+        if heading := re.match(r"\| \*\*(\w+)\*\* \|", row):
+            names = table.setdefault(heading[1], [])
+        elif row.startswith("| `"):
+            names += re.findall(r"`(\w+)`", row.split(" | ")[0])
     for room in tfsim.__all__:
-        for name in getattr(getattr(tfsim, room), "__all__", []):
-            assert name in table, f"{room}.{name}"
+        if not room.startswith("_"):
+            public = getattr(tfsim, room).__all__
+            assert sorted(table[room]) == sorted(public), room
+
+
+def slug(heading):
+    """The anchor that the site, and code hosts, give a heading."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+    return re.sub(r"[^\w\- ]", "", plain).strip().lower().replace(" ", "-")
+
+
+def prose(path):
+    """A page without its programs, in which brackets are no links."""
+    return re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.M | re.S)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_links_of_the_page_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        assert target.resolve().is_relative_to(DOCS.parent), link
+        if anchor and target.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", prose(target), re.MULTILINE)
+            assert anchor in map(slug, headings), link

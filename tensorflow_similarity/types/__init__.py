@@ -14,9 +14,17 @@ from tensorflow_similarity.types.lookup import (
 )
 from tensorflow_similarity.types.lookups import Lookups
 
-# A tensor of the active Keras backend. Keras has no types; shapes stand in docstrings.
 Tensor = Any
-BoolTensor = FloatTensor = IntTensor = Tensor
+"""A tensor of the active Keras backend. Keras has no types: docstrings have shapes."""
+
+BoolTensor = Tensor
+"""A tensor of true and false, in annotations."""
+
+FloatTensor = Tensor
+"""A tensor of floats, in annotations."""
+
+IntTensor = Tensor
+"""A tensor of integers, in annotations."""
 
 __all__ = [
     "BoolTensor",
