@@ -168,7 +168,9 @@ def test_tidying_removes_what_differs_between_machines(runner):
     runner.tidy(notebook)
     stream, page, plain = notebook.cells[0].outputs
     assert stream.text == "file.py\nloss 1\n"
-    assert set(page.data) == {"text/html"} and "run the notebook" in page.data["text/html"]
+    assert (
+        set(page.data) == {"text/html"} and "run the notebook" in page.data["text/html"]
+    )
     assert plain.data == {"text/plain": "<a.B>"} and plain.metadata == {}
     assert notebook.cells[0].metadata == {"tags": ["slow"]}
     assert notebook.metadata.kernelspec.name == "python3"
