@@ -58,6 +58,10 @@ EXTRAS = {
         "pre-commit>=3.8",
         # Drives the pages in a browser, where there is one.
         "selenium>=4.20",
+        # Execute the notebooks of examples/.
+        "ipykernel>=6.29",
+        "nbclient>=0.10.1",
+        "nbformat>=5.10",
         *DOCS,
     ],
 }

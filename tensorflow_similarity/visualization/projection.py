@@ -88,7 +88,9 @@ class Projection:
             display = optional_import(
                 "IPython.display", purpose="Showing the projector"
             )
-            display.display(display.HTML(self._frame()))
+            # Not `HTML`, which warns of every frame and shows as an object's address.
+            shown = {"text/html": self._frame(), "text/plain": repr(self)}
+            display.display(shown, raw=True)
             return
         handle, name = tempfile.mkstemp(prefix="projector_", suffix=".html")
         os.close(handle)

@@ -195,12 +195,12 @@ class Notebook:
 def test_notebook_shows_the_page_in_a_frame_once(monkeypatch):
     shown = []
     display = types.ModuleType("IPython.display")
-    display.HTML = lambda text: text
-    display.display = shown.append
+    display.display = lambda data, raw: shown.append(data)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.setattr(projections, "_notebook", Notebook)
     projection = drawn(show=True)
-    assert len(shown) == 1 and shown[0].startswith("<iframe srcdoc=")
+    assert len(shown) == 1 and shown[0]["text/html"].startswith("<iframe srcdoc=")
+    assert shown[0]["text/plain"] == repr(projection)
     assert "<iframe" not in projection._repr_html_()
     monkeypatch.setattr(Notebook, "execution_count", 5)
     assert "<iframe" in projection._repr_html_()
