@@ -1,0 +1,207 @@
+"""The notebooks as they are kept: readable, whole, and the same on any machine.
+
+Nothing is executed here; `python examples/run_notebooks.py` does that, in `.ci/run`.
+"""
+
+import ast
+import importlib
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LARGEST = 400_000
+# Folders that only one machine has.
+OF_A_MACHINE = re.compile(
+    r"(?<![\w.])/(home|root|tmp|Users|usr|opt|work|var|mnt|private)/\w|[A-Z]:\\\\Users"
+    r"|site-packages|ipykernel_\d"
+)
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """`examples/run_notebooks.py` as a module."""
+    pytest.importorskip("nbclient")
+    path = EXAMPLES / "run_notebooks.py"
+    spec = importlib.util.spec_from_file_location("run_notebooks", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def test_first_cell_has_a_title_and_says_what_one_will_see_and_how_long(notebook):
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    assert re.match(r"# \w.+\n\n", first.source)
+    assert re.search(r"\b[Yy]ou will see\b", first.source)
+    assert re.search(r"\btakes\b.*\b(seconds?|minutes?)\b", first.source)
+
+
+def test_it_ends_with_where_to_go_on(notebook):
+    last = notebook.cells[-1]
+    assert last.cell_type == "markdown"
+    assert "## Where to go on" in last.source
+
+
+def test_links_to_files_lead_somewhere(notebook, path):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)]+)\)", cell.source):
+                name = target.split("#")[0]
+                if name and "://" not in name:
+                    assert (path.parent / name).exists(), target
+
+
+def test_every_cell_was_executed_in_order_without_an_error(notebook):
+    cells = code_cells(notebook)
+    counts = [cell.execution_count for cell in cells]
+    assert counts == list(range(1, len(cells) + 1))
+    for output in outputs(notebook):
+        assert output.output_type != "error"
+        if output.output_type == "stream" and output.name == "stderr":
+            assert not re.search(r"Traceback|Warning:", output.text), output.text
+
+
+def test_readers_see_pictures(notebook):
+    kinds = {kind for output in outputs(notebook) for kind in output.get("data", {})}
+    assert "image/png" in kinds
+
+
+def test_nothing_of_a_machine_is_in_it(path, notebook):
+    nbformat.validate(notebook)
+    assert len(path.read_bytes()) <= LARGEST
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+    for output in outputs(notebook):
+        texts = [output.get("text", "")]
+        texts += [t for k, t in output.get("data", {}).items() if k != "image/png"]
+        for text in texts:
+            found = OF_A_MACHINE.search(text)
+            assert not found, text[max(0, found.start() - 60) : found.end() + 60]
+            assert "\r" not in text and "\x1b" not in text and "\x08" not in text
+
+
+def test_code_compiles_and_every_name_it_imports_of_ours_is_public(notebook):
+    for cell in code_cells(notebook):
+        lines = cell.source.split("\n")
+        assert max(map(len, lines)) <= 88
+        assert not any(line.startswith(("!", "%")) for line in lines)
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom):
+                ours = node.module.split(".")[0] == "tensorflow_similarity"
+                names = [alias.name for alias in node.names] if ours else []
+                if ours:
+                    assert not re.search(r"\._", node.module)
+                    room = importlib.import_module(node.module)
+                for name in names:
+                    assert not name.startswith("_")
+                    # A room of the package, or what a room offers.
+                    assert name in getattr(room, "__all__", dir(room)), name
+
+
+def test_they_are_listed_where_readers_look(path):
+    for page in (EXAMPLES / "README.md", ROOT / "docs" / "notebooks.md"):
+        rows = [r for r in page.read_text("utf-8").split("\n") if path.name in r]
+        assert len(rows) == 1 and rows[0].startswith("|"), page
+
+
+def test_ids_of_cells_follow_from_what_is_in_them(runner, notebook):
+    taken = set()
+    expected = [runner.identifier(cell.source, taken) for cell in notebook.cells]
+    assert [cell.id for cell in notebook.cells] == expected
+
+
+def test_tidying_removes_what_differs_between_machines(runner):
+    new = nbformat.v4
+    folder = str(EXAMPLES.parent)
+    cell = new.new_code_cell(
+        "1",
+        metadata={"execution": {"iopub.execute_input": "2026"}, "tags": ["slow"]},
+        outputs=[
+            new.new_output(
+                "stream",
+                text=f"{folder}/file.py\n 10%|#\r100%|##\nloss 2\rloss \x1b[1m1\n",
+            ),
+            new.new_output(
+                "stream", name="stderr", text="I0000 00:00:1.2 3 a.cc:1] hello\n"
+            ),
+            new.new_output(
+                "display_data", {"text/html": "x" * 200_000, "application/x": "y"}
+            ),
+            new.new_output(
+                "display_data", {"text/plain": "<a.B at 0x7f00>"}, metadata={"a": 1}
+            ),
+        ],
+    )
+    notebook = new.new_notebook(
+        cells=[cell, new.new_markdown_cell("1")],
+        metadata={"kernelspec": {"name": "mine", "display_name": "Mine"}, "a": 1},
+    )
+    runner.tidy(notebook)
+    stream, page, plain = notebook.cells[0].outputs
+    assert stream.text == "file.py\nloss 1\n"
+    assert (
+        set(page.data) == {"text/html"} and "run the notebook" in page.data["text/html"]
+    )
+    assert plain.data == {"text/plain": "<a.B>"} and plain.metadata == {}
+    assert notebook.cells[0].metadata == {"tags": ["slow"]}
+    assert notebook.metadata.kernelspec.name == "python3"
+    first, second = (one.id for one in notebook.cells)
+    assert first != second
+    runner.tidy(notebook)
+    assert [one.id for one in notebook.cells] == [first, second]
+
+
+def test_a_name_that_is_no_notebook_is_refused_with_those_there_are():
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "run_notebooks.py", "no_such"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no such notebook: no_such; there are" in done.stderr
+    assert "hello_world" in done.stderr
+
+
+def test_the_cell_that_fails_is_named_and_late_ones_end(runner, tmp_path):
+    """Runs two kernels, which import nothing: two seconds."""
+    new = nbformat.v4
+    cells = [new.new_code_cell(text) for text in ("print(1)", "# why\n1 / 0", "2")]
+    path = tmp_path / "failing.ipynb"
+    nbformat.write(new.new_notebook(cells=cells), path)
+    _, problem = runner.execute(path, limit=60)
+    assert problem == "in cell 2 (# why): ZeroDivisionError: division by zero"
+
+    cells = [new.new_code_cell("import time; time.sleep(60)")]
+    nbformat.write(new.new_notebook(cells=cells), path)
+    _, problem = runner.execute(path, limit=1)
+    assert problem.startswith("over 1 s in cell 1 (import time")
