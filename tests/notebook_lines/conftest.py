@@ -9,8 +9,6 @@ from unittest import mock
 
 import pytest
 
-pytest.importorskip("tensorflow")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def no_warnings_of_ours():

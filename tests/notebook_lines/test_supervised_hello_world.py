@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+pytest.importorskip("tensorflow")
+
 CLASSES = [2, 3, 1, 7, 9, 6, 8, 5, 0, 4]
 KNOWN = CLASSES[:6]
 
