@@ -7,22 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.notebook_lines.digit_pictures import (
+    CLASSES,
+    KNOWN,
+    get_model,
+    load_data,
+)
+
 pytest.importorskip("tensorflow")
-
-CLASSES = [2, 3, 1, 7, 9, 6, 8, 5, 0, 4]
-KNOWN = CLASSES[:6]
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    """Digits as MNIST has them: (n, 28, 28), uint8, without an axis for the channel."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = np.kron(digits.images / 16 * 255, np.ones((1, 3, 3)))
-    x = np.pad(x, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
-    y = digits.target.astype(np.uint8)
-    return (x[:1300], y[:1300]), (x[1300:], y[1300:])
 
 
 def make_sampler(form, tfsim, x_train, y_train):
@@ -47,7 +39,7 @@ def make_sampler(form, tfsim, x_train, y_train):
 
 
 @pytest.fixture(scope="module", params=["HEAD", "PIP"])
-def notebook(request, mnist, tmp_path_factory):
+def notebook(request, tmp_path_factory):
     """The cells, one after the other."""
     form = request.param
     import tensorflow as tf
@@ -59,17 +51,10 @@ def notebook(request, mnist, tmp_path_factory):
     tfsim.utils.tf_cap_memory()
     tf.keras.backend.clear_session()
     tf.keras.utils.set_random_seed(7)
-    (x_train, y_train), (x_test, y_test) = mnist
+    (x_train, y_train), (x_test, y_test) = load_data()
     sampler = make_sampler(form, tfsim, x_train, y_train)
 
-    inputs = layers.Input(shape=(28, 28, 1))
-    x = layers.Rescaling(1 / 255)(inputs)
-    x = layers.Conv2D(16, 3, activation="relu")(x)
-    x = layers.MaxPool2D()(x)
-    x = layers.Conv2D(16, 3, activation="relu")(x)
-    x = layers.Flatten()(x)
-    outputs = tfsim.layers.MetricEmbedding(64)(x)
-    model = tfsim.models.SimilarityModel(inputs, outputs)
+    model = get_model(tfsim, layers)
     model.summary(print_fn=lambda line: None)
     loss = tfsim.losses.MultiSimilarityLoss(distance="cosine")
     model.compile(optimizer=Adam(0.002), loss=loss)
