@@ -53,7 +53,10 @@ class DrawingMixin:
             Projection(n_points=3, n_given=3, layout='pca')
         """
         from tensorflow_similarity.visualization import projector
+        from tensorflow_similarity.visualization.layout import import_packages
 
+        # Not after minutes of embedding.
+        import_packages(options.get("layout", "umap"))
         state = self._similarity
         if x is None:
             index = state.existing_index()

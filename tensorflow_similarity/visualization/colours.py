@@ -175,8 +175,16 @@ def _names(classes: list[Any], class_mapping: Any) -> list[str]:
         raise ValueError(
             f"`class_mapping` must name every label. It has {len(known)} names, and "
             f"none for the labels {unnamed[:5]}{more}. Add them, or leave it out."
+            + _other_keys(unnamed, known)
         )
     return [str(doors.as_array(known[label]).item()) for label in classes]
+
+
+def _other_keys(unnamed: list[Any], known: Any) -> str:
+    """What to say where labels and keys are only written differently, as in JSON."""
+    if all(str(label) in known for label in unnamed):
+        return " Its keys are strings: `{int(key): name for key, name in ...}`."
+    return ""
 
 
 def _is_hashable(item: Any) -> bool:
