@@ -225,6 +225,7 @@ def test_model_saved_as_a_folder_finds_the_same(notebook):
     assert again.match(notebook.x_display[:10]) == notebook.matches
 
 
+@pytest.mark.slow  # TensorFlow starts once more; `examples/hello_world.py` does so, too
 @pytest.mark.parametrize("notebook", ["HEAD"], indirect=True)
 def test_model_saved_as_a_folder_is_read_in_a_new_process(notebook):
     script = (
