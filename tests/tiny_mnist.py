@@ -5,12 +5,13 @@ them, so the format is the genuine one, version 3.0.1; only the numbers of examp
 differ. Set `TFDS_DATA_DIR` to the directory, or pass it as `data_dir`.
 """
 
-import contextlib
 import struct
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+
+from tests import tiny_tfds
 
 
 def write(directory, n_train=400, n_test=100):
@@ -21,7 +22,6 @@ def write(directory, n_train=400, n_test=100):
         n_train: int. Examples of the train split.
         n_test: int. Examples of the test split.
     """
-    import tensorflow_datasets as tfds
     from sklearn.datasets import load_digits
     from tensorflow_datasets.image_classification import mnist
 
@@ -45,19 +45,12 @@ def write(directory, n_train=400, n_test=100):
         _write_idx(files[f"{split}_data"], pictures[rows])
         _write_idx(files[f"{split}_labels"], labels[rows])
 
-    builder = mnist.MNIST(data_dir=str(directory))
-    local = mock.Mock()
-    local.download_and_extract.return_value = {k: str(f) for k, f in files.items()}
-    local.downloaded_size = sum(file.stat().st_size for file in files.values())
-    with contextlib.ExitStack() as patches:
-        enter = patches.enter_context
-        enter(mock.patch.object(mnist, "_TRAIN_EXAMPLES", n_train))
-        enter(mock.patch.object(mnist, "_TEST_EXAMPLES", n_test))
-        enter(mock.patch.object(builder, "_make_download_manager", return_value=local))
-        # The published information would be asked for over the network.
-        enter(mock.patch.object(tfds.core.DatasetInfo, "initialize_from_bucket"))
-        tfds.disable_progress_bar()
-        builder.download_and_prepare()
+    sizes = [
+        mock.patch.object(mnist, "_TRAIN_EXAMPLES", n_train),
+        mock.patch.object(mnist, "_TEST_EXAMPLES", n_test),
+    ]
+    downloaded = {name: str(file) for name, file in files.items()}
+    tiny_tfds.prepare(mnist.MNIST(data_dir=str(directory)), downloaded, sizes)
     for file in files.values():
         file.unlink()
     folder.rmdir()

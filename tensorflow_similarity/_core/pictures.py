@@ -18,6 +18,9 @@ _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 def as_picture(picture: Any, name: str) -> np.ndarray:
     """(height, width), or (height, width, 3 or 4) as uint8 or floats from 0 to 1.
 
+    Floats in colour are stretched from their lowest to their highest value where one is
+    below 0.
+
     Raises:
         ValueError: for anything but one picture of numbers.
     """
@@ -40,6 +43,11 @@ def as_picture(picture: Any, name: str) -> np.ndarray:
         # Colours that are integers run to 255, in any integer type.
         return np.clip(array, 0, 255).astype(np.uint8)
     if array.ndim == 3:
+        finite = array[np.isfinite(array)]
+        if finite.size and finite.min() < 0:
+            # Normalised for a network: where black and white were is not known.
+            low, high = finite.min(), finite.max()
+            return np.clip((array - low) / max(high - low, 1e-30), 0.0, 1.0)
         scale = 255.0 if np.nanmax(array) > 1.0 else 1.0
         return np.clip(array / scale, 0.0, 1.0)
     return array

@@ -53,7 +53,10 @@ class DrawingMixin:
             Projection(n_points=3, n_given=3, layout='pca')
         """
         from tensorflow_similarity.visualization import projector
+        from tensorflow_similarity.visualization.layout import import_packages
 
+        # Not after minutes of embedding.
+        import_packages(options.get("layout", "umap"))
         given, labels, options = self._drawn(x, y, batch_size, 0, options)
         pictures = _pictures(x) if images is None else images
         drawn = None if images is False else pictures
@@ -113,10 +116,13 @@ class DrawingMixin:
             []
         """
         from tensorflow_similarity.visualization import report
+        from tensorflow_similarity.visualization.layout import import_packages
         from tensorflow_similarity.visualization.pages import checked_path
 
         if path is not None:
             checked_path(path)
+        if options.get("layout", "umap") is not None:
+            import_packages(options.get("layout", "umap"))
         indexer = self._similarity.indexer
         if indexer is not None and "distance" not in options:
             options.setdefault("calibration", indexer.calibration)

@@ -167,6 +167,9 @@ class TrainingMixin:
                     steps = None
                 x = feed if steps is None else feed.repeat()
                 kwargs = {**kwargs, "steps_per_epoch": steps, "shuffle": False}
+        if hasattr(x, "element_spec") and len(args) < 7:
+            # Keras never shuffles a `tf.data.Dataset`, and warns unless told not to.
+            kwargs = {"shuffle": False, **kwargs}
         for one in added:
             if len(args) > 4:  # y, batch_size, epochs, verbose, callbacks
                 args = (*args[:4], one.among(args[4]), *args[5:])

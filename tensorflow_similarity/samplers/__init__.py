@@ -11,6 +11,7 @@ from tensorflow_similarity.samplers.select_examples import select_examples
 from tensorflow_similarity.samplers.single_shot_memory_sampler import (
     SingleShotMemorySampler,
 )
+from tensorflow_similarity.samplers.tf_data_sampler import TFDataSampler
 from tensorflow_similarity.samplers.tf_dataset_multi_shot_memory_sampler import (
     TFDatasetMultiShotMemorySampler,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "MultiShotMemorySampler",
     "Sampler",
     "SingleShotMemorySampler",
+    "TFDataSampler",
     "TFDatasetMultiShotMemorySampler",
     "select_examples",
 ]

@@ -1,8 +1,10 @@
 """Everything in a folder on disk, kept change by change."""
 
+import logging
 import os
 import threading
 import weakref
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +22,12 @@ from tensorflow_similarity.stores.folder_facts import read_folder
 from tensorflow_similarity.stores.snapshot import StoreSnapshot
 from tensorflow_similarity.stores.store import Store
 from tensorflow_similarity.stores.store_folder import StoreFolder
+from tensorflow_similarity.stores.writer_lock import FolderInUse
+
+logger = logging.getLogger(__name__)
+
+# Whether a folder that somebody writes to is opened for reading instead of refused.
+_reads_if_in_use = ContextVar("_reads_if_in_use", default=False)
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")
@@ -35,7 +43,8 @@ class SQLiteStore(Store):
     One process writes, any number reads with `read_only=True`, even in a folder that
     cannot be written to; a reader sees what was there when it was opened. Any number
     of threads may read while one writes. After a fork the child reads on, and only
-    the parent may write. The files of removed items shrink with `vacuum`.
+    the parent may write. A saved index that is loaded while its store is open for
+    writing only reads it. The files of removed items shrink with `vacuum`.
 
     Args:
         path: the folder. A new one is made, an empty one taken.
@@ -87,7 +96,14 @@ class SQLiteStore(Store):
         if read_only:
             self._snapshot = read_folder(self._place)
             return
-        self._folder = StoreFolder(self._place, durable, self._shares)
+        try:
+            self._folder = StoreFolder(self._place, durable, self._shares)
+        except FolderInUse:
+            if not _reads_if_in_use.get():
+                raise
+            logger.info("The store in %r is in use, so it is only read.", self.path)
+            self._snapshot = read_folder(self._place)
+            return
         self._snapshot = self._folder.snapshot
         # Also when the program ends without closing it.
         self._end = weakref.finalize(self, self._folder.close)
@@ -108,6 +124,12 @@ class SQLiteStore(Store):
 
     def _writable(self) -> StoreFolder:
         if self._folder is None:
+            if not self.read_only:
+                raise RuntimeError(
+                    f"The store in {self.path!r} was in use when the saved index was "
+                    "loaded, so here it can only be read. Close the other one with "
+                    "`model.indexer.store.close()`, and load again to change it."
+                )
             raise RuntimeError(
                 f"The store in {self.path!r} was opened with `read_only=True`. Open it "
                 "without to change it."
@@ -173,6 +195,15 @@ class SQLiteStore(Store):
             "read_only": self.read_only,
             "durable": self.durable,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The store of a saved index; only to read if another one writes to it."""
+        token = _reads_if_in_use.set(True)
+        try:
+            return super().from_config(config)
+        finally:
+            _reads_if_in_use.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="tensorflow_similarity")

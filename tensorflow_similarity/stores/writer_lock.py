@@ -6,6 +6,10 @@ from pathlib import Path
 LOCK = "writer.lock"
 
 
+class FolderInUse(RuntimeError):
+    """Somebody else writes to the folder."""
+
+
 def lock_folder(folder: Path) -> int:
     """A lock that ends with the process; its number for `unlock_folder`."""
     try:
@@ -28,7 +32,7 @@ def lock_folder(folder: Path) -> int:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(number)
-        raise RuntimeError(
+        raise FolderInUse(
             f"The store in {str(folder)!r} is open for writing already, in this or "
             "another process. Close that one, or open this one with `read_only=True`."
         ) from None

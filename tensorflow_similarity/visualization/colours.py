@@ -159,6 +159,7 @@ def names_of(classes: list[Any], class_mapping: Any) -> list[str]:
         raise ValueError(
             f"`class_mapping` must name every label. It has {len(known)} names, and "
             f"none for the labels {unnamed[:5]}{more}. Add them, or leave it out."
+            + _other_keys(unnamed, known)
         )
     return [str(doors.as_array(known[label]).item()) for label in classes]
 
@@ -182,6 +183,13 @@ def _by_number(name: str, items: list[Any]) -> Colouring | None:
     values[~np.isfinite(values)] = np.nan
     colours = tuple(palettes.Cividis256)
     return Colouring(name, values, (), colours, low - margin, high + margin)
+
+
+def _other_keys(unnamed: list[Any], known: Any) -> str:
+    """What to say where labels and keys are only written differently, as in JSON."""
+    if all(str(label) in known for label in unnamed):
+        return " Its keys are strings: `{int(key): name for key, name in ...}`."
+    return ""
 
 
 def _is_hashable(item: Any) -> bool:

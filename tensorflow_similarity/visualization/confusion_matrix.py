@@ -109,6 +109,8 @@ def _as_pair(y_pred: Any, y_true: Any) -> tuple[list[Any], list[Any]]:
     if not n_labels:
         raise ValueError("`y_true` must hold at least one label. Received none.")
     for labels, name in ((y_pred, "y_pred"), (y_true, "y_true")):
+        if labels is None:
+            raise ValueError(f"`{name}` must hold {n_labels} labels. Received: None.")
         column = doors.as_labels(labels, n_labels, name).tolist()
         columns.append([None if label == NO_LABEL else label for label in column])
     kinds = [{type(label) for label in column} - {type(None)} for column in columns]
@@ -154,7 +156,7 @@ def _is_list(labels: Any) -> bool:
 def _name(label: Any, labels: Any, no_match_label: Any) -> str:
     if isinstance(label, str) and _is_list(labels) and label in list(labels):
         return label
-    name = class_name(label, labels)
+    name = class_name(label, labels, "labels")
     return _NO_MATCH if label == no_match_label and name == str(label) else name
 
 

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,20 @@ class Layout:
         search = LinearSearch(self.distance, self.embeddings.shape[1])
         search.batch_add(self.embeddings, np.arange(len(self.embeddings)))
         return search
+
+
+def import_packages(layout: Any) -> None:
+    """Imports what drawing by this layout needs, before anything takes long.
+
+    Raises:
+        ImportError: if it is missing; the message has the line that installs it.
+    """
+    optional_import("bokeh.plotting", purpose="Drawing the projector")
+    name = layout.strip().lower() if isinstance(layout, str) else ""
+    if name == "umap":
+        _umap_module()
+    if name == "tsne":
+        _manifold_module()
 
 
 def layout_of(
@@ -166,11 +181,23 @@ def _principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, axes
 
 
-def _tsne(rows: np.ndarray, seed: int, verbose: int) -> np.ndarray:
-    manifold = optional_import(
+def _manifold_module() -> ModuleType:
+    return optional_import(
         "sklearn.manifold", purpose="The layout 'tsne'", package="scikit-learn"
     )
-    model = manifold.TSNE(
+
+
+def _umap_module() -> ModuleType:
+    with warnings.catch_warnings():
+        # Of packages that it imports and we do not use.
+        warnings.simplefilter("ignore")
+        return optional_import(
+            "umap", purpose="The layout 'umap'", package="umap-learn"
+        )
+
+
+def _tsne(rows: np.ndarray, seed: int, verbose: int) -> np.ndarray:
+    model = _manifold_module().TSNE(
         # A third of the points is the most that perplexity makes sense for.
         perplexity=min(30.0, (len(rows) - 1) / 3),
         init="pca" if rows.shape[1] > 1 else "random",
@@ -198,10 +225,7 @@ def _umap(
     with warnings.catch_warnings():
         # Its and numba's notes are about choices made here.
         warnings.simplefilter("ignore")
-        umap = optional_import(
-            "umap", purpose="The layout 'umap'", package="umap-learn"
-        )
-        model = umap.UMAP(
+        model = _umap_module().UMAP(
             n_neighbors=n_neighbors,
             # Spectral starts need more points than that.
             init="spectral" if len(rows) > 10 else "random",

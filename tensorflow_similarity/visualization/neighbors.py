@@ -38,7 +38,7 @@ def viz_neighbors_imgs(
     Pictures have the shape (height, width), (height, width, 1), or (height, width, 3
     or 4). Those of one channel are stretched from their darkest to their brightest
     value; colours are integers from 0 to 255, floats from 0 to 1, or, with a value
-    above 1, floats from 0 to 255.
+    above 1, floats from 0 to 255; with a value below 0 they are stretched, too.
 
     Args:
         example: the query's picture.
@@ -111,7 +111,7 @@ viz_neigbors_imgs = viz_neighbors_imgs
 
 
 def _as_neighbors(neighbors: Any) -> list[Lookup]:
-    found = list(neighbors)
+    found = list(neighbors) if hasattr(neighbors, "__iter__") else [neighbors]
     for item in found:
         if not hasattr(item, "distance") or not hasattr(item, "data"):
             raise TypeError(

@@ -81,9 +81,21 @@ def neighbors_gallery(
         >>> gallery.rows[0].caption
         'dog taken for cat, 1 times'
     """
+    if not hasattr(lookups, "__len__"):
+        raise TypeError(
+            "`lookups` must be `Lookups`, as `model.lookup(x)` answers, or a list of "
+            f"lists of `Lookup`. Received: {type(lookups).__name__}."
+        )
     n_queries = len(lookups)
     for name, values in (("queries", queries), ("labels", labels)):
-        if values is not None and len(values) != n_queries:
+        if values is None:
+            continue
+        if not hasattr(values, "__len__"):
+            raise TypeError(
+                f"`{name}` must hold one for each of the {n_queries} lookups. "
+                f"Received: {type(values).__name__}."
+            )
+        if len(values) != n_queries:
             raise ValueError(
                 f"`{name}` must hold one for each of the {n_queries} lookups. "
                 f"Received: {len(values)}."

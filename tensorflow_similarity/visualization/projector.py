@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core import doors
-from tensorflow_similarity._core.optional import optional_import
 from tensorflow_similarity.visualization import colours
 from tensorflow_similarity.visualization import layout as layouts
 from tensorflow_similarity.visualization.layout import Layout
@@ -140,7 +139,7 @@ def projector(
         neighbors,
         max_points,
     )
-    optional_import("bokeh.plotting", purpose="Drawing the projector")
+    layouts.import_packages(layout)
     index = embeddings if is_index(embeddings) else None
     measure = layouts.distance_of(distance, index)
     points = points_of(embeddings, labels, images, tooltips_info, metadata, errors)

@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,9 +115,21 @@ def _checked(images: Any, n: int) -> list[np.ndarray]:
                 "`images` must be pictures of numbers, shape (height, width), "
                 "(height, width, 1), (height, width, 3) or (height, width, 4). "
                 f"Received: shape={array.shape}, dtype={array.dtype} at number {i}."
+                f"{_cure(item, array)}"
             )
         pictures.append(array[..., 0] if array.shape[2:] == (1,) else array)
     return pictures
+
+
+def _cure(item: Any, array: np.ndarray) -> str:
+    """What makes a picture of something that is none."""
+    if isinstance(item, str | os.PathLike):
+        return (
+            " Read the files first: `[np.asarray(PIL.Image.open(p)) for p in paths]`."
+        )
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        return " Put the channels last: `np.moveaxis(images, 1, -1)`."
+    return ""
 
 
 def _scaled(pictures: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
@@ -126,6 +139,11 @@ def _scaled(pictures: list[np.ndarray]) -> tuple[list[np.ndarray], str]:
     bad = ~((lowest >= 0) & (highest <= 255))  # NaN fails, too
     if bad.any():
         i = int(bad.argmax())
+        if np.isnan(lowest[i]):
+            raise ValueError(
+                f"`images` must not be NaN. Received NaN at number {i}. Draw it black: "
+                "`images=np.nan_to_num(images)`."
+            )
         raise ValueError(
             "`images` must be integers from 0 to 255 or floats from 0 to 1. Received: "
             f"values from {lowest[i]:g} to {highest[i]:g} at number {i}. Rescale them: "

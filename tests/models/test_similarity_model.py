@@ -539,3 +539,11 @@ def test_labels_of_another_kind_after_all_items_are_removed(model, data):
     model.index(x, y, verbose=0)
     assert model.single_lookup(x[1], k=1)[0].label == y[1]
     assert model.remove(ids) == 0
+
+
+def test_a_dataset_is_trained_on_without_a_word_about_shuffling(model, data):
+    tf = pytest.importorskip("tensorflow")
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(20)
+    # Keras' warning that it does not shuffle datasets is an error here.
+    history = model.fit(dataset, epochs=2, verbose=0).history["loss"]
+    assert len(history) == 2 and np.isfinite(history).all()

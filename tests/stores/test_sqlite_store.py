@@ -226,6 +226,24 @@ def in_child(work):
     return text
 
 
+@pytest.mark.parametrize("kind", [SQLiteStore, CachedStore])
+def test_a_saved_index_reads_a_store_that_another_writes(tmp_path, kind):
+    store = kind(path=tmp_path)
+    store.batch_add(rows(4), ["a", "b", "c", "d"])
+    config = store.get_config()
+    reader = kind.from_config(config)
+    assert len(reader) == len(store) and reader.get_config() == config
+    assert reader.get(0)[1] == store.get(0)[1]
+    with pytest.raises(RuntimeError, match="only be read.*store.close.*load again"):
+        reader.add(rows(1)[0])
+    # The constructor still refuses, also after a config was read.
+    with pytest.raises(RuntimeError, match="open for writing already"):
+        kind(path=tmp_path)
+    store.close()
+    with kind.from_config(config) as again:
+        assert again.add(rows(1)[0]) == len(reader)
+
+
 def test_a_second_writer_is_refused(tmp_path):
     store = filled(tmp_path)
     with pytest.raises(RuntimeError, match="open for writing already.*read_only=True"):

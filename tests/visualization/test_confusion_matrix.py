@@ -140,7 +140,8 @@ def test_labels_may_be_columns_and_tensors(tensor):
         (([0.5], [0]), TypeError, "`y_pred` must be integers"),
         ((["a"], [0]), TypeError, "y_pred are strings, y_true are integers"),
         ((["a"], ["b"], True, ["a"]), ValueError, r"without \['b'\]"),
-        (([0], [0], True, "names"), TypeError, "must have `.get`"),
+        (([0], [0], True, "names"), TypeError, "`labels` must have `.get`"),
+        ((None, [0]), ValueError, "`y_pred` must hold 1 labels. Received: None"),
     ],
 )
 def test_bad_input_is_named(arguments, error, words):

@@ -20,8 +20,8 @@ def figures():
     plt.close("all")
 
 
-def picture(*shape, dtype="float32", high=1.0, seed=0):
-    values = np.random.default_rng(seed).uniform(0, high, shape)
+def picture(*shape, dtype="float32", low=0.0, high=1.0, seed=0):
+    values = np.random.default_rng(seed).uniform(low, high, shape)
     return values.astype(dtype)
 
 
@@ -88,6 +88,10 @@ def test_wrong_frame_is_wider_than_right_frame():
     assert widths[1] > 2 * widths[0]
 
 
+def stretched(x):
+    return (x - x.min()) / (x.max() - x.min())
+
+
 @pytest.mark.parametrize(
     "options, shape, expected",
     [
@@ -101,6 +105,7 @@ def test_wrong_frame_is_wider_than_right_frame():
         ({"dtype": "float16", "high": 1}, (8, 8, 3), lambda x: x.astype("float32")),
         ({"dtype": "float32", "high": 255}, (8, 8, 3), lambda x: x / 255),
         ({"dtype": "uint8", "high": 255}, (8, 8, 4), lambda x: x),
+        ({"dtype": "float32", "low": -1, "high": 1}, (8, 8, 3), stretched),
     ],
 )
 def test_pictures_of_every_kind_are_drawn_as_they_are(options, shape, expected):
@@ -225,6 +230,8 @@ def test_neighbour_without_data_names_the_cure():
         (("a.png", 3, []), ValueError, "must be one picture of numbers"),
         (([[1], [1, 2]], 3, []), ValueError, "must be one picture of numbers"),
         ((picture(8, 8), [1, 2], []), ValueError, "`example_class` must be one label"),
+        ((picture(8, 8), np.nan, []), ValueError, "one label, or None.*NaN"),
+        ((picture(8, 8), 3, None), TypeError, "item of type NoneType"),
         ((picture(8, 8), 3, [found(3)]), TypeError, r"lookups\[0\]"),
         ((picture(8, 8), 3, found(3), "names"), TypeError, r"must have `\.get`"),
         (

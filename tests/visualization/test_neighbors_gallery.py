@@ -265,6 +265,8 @@ def test_no_queries_make_an_empty_gallery():
             ValueError,
             "`labels` must hold one for each of",
         ),
+        ((None,), {}, TypeError, "`lookups` must be `Lookups`.*Received: NoneType"),
+        ((FOUND, None, 3), {}, TypeError, "`labels` must hold one for each.*int"),
         ((FOUND,), {"sort": "best"}, ValueError, "`sort` must be one of"),
         ((FOUND,), {"sort": "worst"}, ValueError, "pass `labels` of the queries"),
         ((FOUND,), {"sort": "confused"}, ValueError, "pass `labels` of the queries"),

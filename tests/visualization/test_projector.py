@@ -244,6 +244,10 @@ NAN[3, 1] = np.nan
         ({"images": PICTURES[:5]}, "`images` must have one entry.*12. Received: 5"),
         ({"images": 7}, "sequence of pictures"),
         ({"class_mapping": ["zero", "one"]}, r"none for the labels \[2\]"),
+        (
+            {"class_mapping": {"0": "zero", "1": "one", "2": "two"}},
+            r"labels \[0, 1, 2\].*keys are strings: `{int\(key\)",
+        ),
         ({"tooltips_info": ["a"]}, "`tooltips_info` must have one entry"),
         ({"metadata": {"size": [1]}}, r"`metadata\['size'\]` must have one entry"),
         ({"errors": [True]}, "`errors` must be 12 booleans"),
@@ -283,3 +287,20 @@ def test_missing_package_is_named_with_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         drawn(**options)
+
+
+@pytest.mark.parametrize(
+    "module, options, package",
+    [
+        ("bokeh.plotting", {"layout": "pca"}, "bokeh"),
+        ("umap", {}, "umap-learn"),
+        ("sklearn.manifold", {"layout": "tsne"}, "scikit-learn"),
+    ],
+)
+def test_missing_package_is_named_before_anything_is_embedded(
+    module, options, package, model, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(model, "predict_on_batch", None)
+    with pytest.raises(ImportError, match=f"pip install {package}"):
+        model.project(PICTURES, LABELS, show=False, **options)

@@ -92,7 +92,9 @@ def test_black_pictures_are_of_either_range():
         (7, "must be a sequence of pictures"),
         (np.full((2, 8, 8), -0.5), "values from -0.5 to -0.5 at number 0"),
         (np.full((2, 8, 8), 256), "integers from 0 to 255"),
-        (np.full((2, 8, 8), np.nan), "floats from 0 to 1"),
+        (np.full((2, 8, 8), np.nan), "NaN at number 0.*nan_to_num"),
+        (["a.png", "b.png"], "Read the files first"),
+        (picture(2, 3, 8, 8), "channels last: `np.moveaxis"),
         (
             [picture(8, 8), picture(8, 8) / 255.0],
             "one range, 0 to 255 or 0 to 1. Received: values to 1 at number 1",
