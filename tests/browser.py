@@ -86,7 +86,7 @@ def complaints(driver):
     ]
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=30.0):
     """Waits for a condition; its first true value."""
     end = time.monotonic() + seconds
     while True:
@@ -95,6 +95,18 @@ def until(condition, seconds=10.0):
             assert value, "the page did not come to it"
             return value
         time.sleep(0.03)
+
+
+def visit(driver, url):
+    """Opens a page and waits until all of it is there.
+
+    `get` may come back while the parser is still in the page.
+    """
+    driver.get(url)
+    loaded = (
+        "return document.readyState === 'complete' && location.href !== 'about:blank'"
+    )
+    until(lambda: driver.execute_script(loaded), seconds=60)
 
 
 class Page:
@@ -108,7 +120,7 @@ class Page:
     def __init__(self, driver, url=None):
         self.driver = driver
         if url is not None:
-            driver.get(url)
+            visit(driver, url)
         self.ready()
 
     def ready(self):

@@ -77,9 +77,13 @@ HEAVY = {
 PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 
-@functools.cache
 def tree(path):
-    return ast.parse(path.read_text("utf-8"), str(path))
+    return parsed(path.read_text("utf-8"), path)
+
+
+@functools.cache
+def parsed(text, path):
+    return ast.parse(text, str(path))
 
 
 def room_of(path):

@@ -133,7 +133,7 @@ def test_pages_read_in_a_browser_light_and_dark_and_ask_no_other_host(site):
 
 def read_in(driver, home, dark):
     for page in ("", "quickstart/", "scale/", "api/", "reference/models/"):
-        driver.get(home + page)
+        browser.visit(driver, home + page)
         scheme = driver.execute_script("return document.body.dataset.mdColorScheme")
         assert scheme == ("slate" if dark else "default")
         assert driver.execute_script(

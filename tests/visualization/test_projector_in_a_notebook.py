@@ -80,7 +80,7 @@ def page(output, tmp_path_factory):
     # High enough for all of the frame: the pointer reaches only what is in the window.
     with browser.started(height=1200) as driver:
         browser.requests(driver)
-        driver.get(path.as_uri())
+        browser.visit(driver, path.as_uri())
         frame = driver.execute_script(
             "const box = document.querySelector('iframe').getBoundingClientRect();"
             "return [box.left, box.top]"

@@ -60,7 +60,7 @@ def test_page_opens_without_a_network_and_the_projector_answers(
     found, address, width, dark
 ):
     with browser.started(width, 800, dark=dark) as driver:
-        driver.get(address)
+        browser.visit(driver, address)
         look(driver, found)
         chosen = driver.execute_script(
             "const plot = document.querySelector('.plot');"
