@@ -12,11 +12,11 @@ from tensorflow_similarity import distances
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.embedding import BATCH_SIZE
 from tensorflow_similarity.callbacks._examples import examples, labels_of
+from tensorflow_similarity.callbacks._judge import Judge
 from tensorflow_similarity.callbacks._keys import (
     as_metrics,
     as_thresholds,
     check_names,
-    threshold_names,
 )
 from tensorflow_similarity.callbacks._tensorboard import scalar_writer, write_scalars
 from tensorflow_similarity.callbacks._watched import (
@@ -29,15 +29,10 @@ from tensorflow_similarity.callbacks._watched import (
 from tensorflow_similarity.classification_metrics import make_classification_metric
 from tensorflow_similarity.distances import Distance
 from tensorflow_similarity.evaluators import MemoryEvaluator
-from tensorflow_similarity.evaluators.retrieval_ranking import in_threads
 from tensorflow_similarity.matchers import make_classification_matcher
-from tensorflow_similarity.search import LinearSearch
 from tensorflow_similarity.types import Lookups
 
 logger = logging.getLogger(__name__)
-
-# Queries that a thread searches for at a time.
-_BLOCK = 1024
 
 _KNOWN, _UNKNOWN = "_known_classes", "_unknown_classes"
 
@@ -149,6 +144,14 @@ class EvalCallback(keras.callbacks.Callback):
         self.distance_thresholds = as_thresholds(distance_thresholds)
         self.retrieval_metrics = as_metrics(retrieval_metrics)
         check_names([*self.classification_metrics, *self.retrieval_metrics])
+        self._judge = Judge(
+            self.k,
+            self.matcher,
+            self.distance_thresholds,
+            self.classification_metrics,
+            self.retrieval_metrics,
+            self.evaluator,
+        )
         self.known_classes = as_classes(known_classes)
         self.queries, self.query_labels = examples(queries, query_labels, "query")
         self.targets, self.target_labels = examples(targets, target_labels, "target")
@@ -256,90 +259,30 @@ class EvalCallback(keras.callbacks.Callback):
         finite = bool(np.isfinite(queries).all() and np.isfinite(items).all())
         lookups = None
         if finite:
-            lookups = self._lookups(queries, items, item_labels)
+            lookups = self._judge.lookups(queries, items, item_labels, self.distance)
         else:
             logger.warning("The embeddings are not finite: their metrics are NaN.")
         if known is None:
-            return self._prefixed(self._judged(labels, lookups))
+            return self._prefixed(self._judge.values(labels, lookups))
         found: dict[str, float] = {}
         for part, suffix in ((known, _KNOWN), (~known, _UNKNOWN)):
             if part.any():
                 its = None if lookups is None else _rows(lookups, part)
-                values = self._judged(labels[part], its)
+                values = self._judge.values(labels[part], its)
                 found.update({name + suffix: one for name, one in values.items()})
         return self._prefixed(found)
 
     def _prefixed(self, values: dict[str, float]) -> dict[str, float]:
         return {self.prefix + name: value for name, value in values.items()}
 
-    def _lookups(
-        self, queries: np.ndarray, items: np.ndarray, labels: np.ndarray
-    ) -> Lookups:
-        search = LinearSearch(self.distance, items.shape[1])
-        search.batch_add(items, np.arange(len(items)))
-        k = self._n_neighbours()
-        places = np.arange(len(queries))
-        blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
-        answers = in_threads(
-            lambda block: search.batch_lookup(queries[block], k), blocks, verbose=0
-        )
-        found = [answer for _, answer in answers]
-        rows = np.concatenate([rows for rows, _ in found])
-        return Lookups(rows, np.concatenate([d for _, d in found]), labels[rows])
-
-    def _judged(self, labels: np.ndarray, lookups: Lookups | None) -> dict[str, float]:
-        """Values by name; NaN without lookups."""
-        values: dict[str, float] = {}
-        several = len(self.distance_thresholds) > 1
-        for metric in self.classification_metrics:
-            for threshold in threshold_names(self.distance_thresholds):
-                name = f"{metric.name}@{threshold}" if several else metric.name
-                values[name] = np.nan
-        values.update({metric.name: np.nan for metric in self.retrieval_metrics})
-        if lookups is None:
-            return values
-        if self.classification_metrics:
-            judged = self.evaluator.evaluate_classification(
-                labels,
-                lookups.labels[:, : self.k],
-                lookups.distances[:, : self.k],
-                self.distance_thresholds,
-                self.classification_metrics,
-                self.matcher,
-                distance_rounding=None,
-                verbose=0,
-            )
-            flat = [judged[metric.name] for metric in self.classification_metrics]
-            names = list(values)[: len(flat) * len(self.distance_thresholds)]
-            columns = np.concatenate(flat).tolist()
-            values.update(zip(names, columns, strict=True))
-        if self.retrieval_metrics:
-            ranked = self.evaluator.evaluate_retrieval(
-                labels, lookups, self.retrieval_metrics
-            )
-            values.update({name: float(value) for name, value in ranked.items()})
-        return values
-
     def _write(self, values: dict[str, float], step: int) -> None:
         if self.tb_writer is not None:
             write_scalars(self.tb_writer, values, step)
 
-    def _n_neighbours(self) -> int:
-        # A metric that leaves the nearest out needs one more.
-        return max(
-            [
-                self.k,
-                *(
-                    metric.k + getattr(metric, "drop_closest_lookup", False)
-                    for metric in self.retrieval_metrics
-                ),
-            ]
-        )
-
     def _check_targets(self, labels: np.ndarray | None) -> None:
         if labels is None:
             return
-        n, needed = len(labels), self._n_neighbours()
+        n, needed = len(labels), self._judge.n_neighbours
         if n < needed:
             raise ValueError(
                 f"`targets` must hold at least {needed} examples: so many neighbours "

@@ -242,6 +242,19 @@ def test_metrics_matchers_and_thresholds():
     assert np.isfinite(values).all()
 
 
+def test_a_metric_that_clips_at_r_gets_as_many_neighbours():
+    counts = {label: int((TY == label).sum()) for label in range(8)}
+    metric = MapAtK(r=counts, clip_at_r=True, k=1)
+    model = make_model()
+    judge = EvalCallback(QX, QY, TX, TY, retrieval_metrics=metric)
+    judge.set_model(model)
+    right = TY[nearest(model, QX, TX, "cosine", 7)] == QY[:, None]
+    ranks = np.arange(1, 8)
+    each = (right * right.cumsum(axis=1) / ranks).sum(axis=1) / 7
+    assert set(counts.values()) == {7}
+    assert judge.evaluate()[metric.name] == pytest.approx(each.mean(), abs=1e-6)
+
+
 def test_two_towers_embed_queries_and_items_by_their_own():
     towers = [
         keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)]) for _ in range(2)
