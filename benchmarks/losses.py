@@ -174,7 +174,9 @@ def pml(name, n):
         "NormalizedSoftmaxLoss": lambda: losses.NormalizedSoftmaxLoss(N_CLASSES, DIM),
         "ArcFaceLoss": lambda: losses.ArcFaceLoss(N_CLASSES, DIM),
         "CosFaceLoss": lambda: losses.CosFaceLoss(N_CLASSES, DIM),
-        "SubCenterArcFaceLoss": lambda: losses.SubCenterArcFaceLoss(N_CLASSES, DIM),
+        "SubCenterArcFaceLoss": lambda: losses.SubCenterArcFaceLoss(
+            num_classes=N_CLASSES, embedding_size=DIM
+        ),
         "ProxyNCALoss": lambda: losses.ProxyNCALoss(N_CLASSES, DIM),
         "ProxyAnchorLoss": lambda: losses.ProxyAnchorLoss(N_CLASSES, DIM),
         "SoftTripleLoss": lambda: losses.SoftTripleLoss(N_CLASSES, DIM),

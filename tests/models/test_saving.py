@@ -5,8 +5,9 @@ import keras
 import numpy as np
 import pytest
 
-from tensorflow_similarity.losses import TripletLoss
+from tensorflow_similarity.losses import ProxyAnchorLoss, TripletLoss
 from tensorflow_similarity.models import saving
+from tests.gradients import to_numpy
 
 from .conftest import small_model
 
@@ -34,6 +35,36 @@ def test_both_forms_come_back_compiled_with_the_index(data, tmp_path, name):
     assert loaded.loss.get_config() == indexed.loss.get_config()
     losses = loaded.fit(x, y, batch_size=30, epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def array(variable):
+    return to_numpy(keras.ops.convert_to_tensor(variable))
+
+
+def test_one_file_holds_all_of_it(data, tmp_path):
+    x, y = data
+    model = small_model(loss=ProxyAnchorLoss(num_classes=6))
+    model.fit(x, y, batch_size=30, epochs=2, verbose=0)
+    model.index(x[:40], y[:40], data=x[:40], verbose=0)
+    model.calibrate(x[40:], y[40:], verbose=0)
+    model.save(tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.compiled
+    (proxies,), (expected,) = (
+        [w for w in one.weights if "proxies" in w.path] for one in (loaded, model)
+    )
+    np.testing.assert_array_equal(array(proxies), array(expected))
+    # As many slots of Adam, moved as far.
+    for slot, other in zip(
+        loaded.optimizer.variables, model.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(array(slot), array(other))
+    assert loaded.calibration.cutpoints == model.calibration.cutpoints
+    np.testing.assert_array_equal(
+        loaded.match(x, no_match_label=9), model.match(x, no_match_label=9)
+    )
+    assert len(loaded.lookup(x[:1], k=1, verbose=0)[0][0].data) == 4
 
 
 @pytest.mark.parametrize("name", FORMS)
