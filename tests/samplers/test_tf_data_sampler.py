@@ -72,6 +72,12 @@ def test_string_labels_become_their_places():
         np.testing.assert_array_equal(np.array([2, 0, 1])[x.astype(int) % 3], y)
 
 
+def test_labels_may_stand_in_a_column():
+    for x, y in batches(3, dataset(X[:, None], Y[:, None])):
+        assert x.shape == (4, 1) and y.shape == (4,)
+        np.testing.assert_array_equal(x[:, 0] % 5, y)
+
+
 def test_load_fn_comes_before_the_augmenter_and_warmup_counts_examples():
     def load(x, y):
         return x + 100.0, y
@@ -111,6 +117,9 @@ def test_load_fn_may_read_what_differs_in_shape():
         (dataset(X, (X, Y)), {}, r"one of \[0, 1\].*label_output=None"),
         (dataset(X, {"a": Y}), {"label_output": "b"}, r"\['a'\].*label_output='b'"),
         (dataset(), {"label_output": 0}, "None: y is the label.*label_output=0"),
+        (dataset(X, (X, Y)), {"label_output": True}, r"\[0, 1\].*label_output=True"),
+        (dataset(X, (X, Y)), {"label_output": 1.0}, r"\[0, 1\].*label_output=1.0"),
+        (dataset(X, (X, (X, Y))), {"label_output": 1}, "must be one tensor"),
         (dataset(), {"classes_per_batch": 6}, "classes_per_batch=6 for 5 classes"),
         (dataset(), {"class_list": [9, 8]}, "Without an example"),
     ],
@@ -118,6 +127,68 @@ def test_load_fn_may_read_what_differs_in_shape():
 def test_bad_datasets_are_named(ds, options, words):
     with pytest.raises(ValueError, match=words):
         TFDataSampler(ds, **options)
+
+
+@pytest.mark.parametrize(
+    "ds",
+    [
+        dataset().batch(1),
+        dataset().batch(8),
+        dataset().batch(8, drop_remainder=True),
+        dataset(np.ones((40, 4))).batch(1).map(lambda x, y: (x, y)),
+        dataset(np.ones((40, 4)), tf.one_hot(Y, 5)).batch(7),
+    ],
+)
+def test_batched_datasets_are_refused_with_the_cure(ds):
+    with pytest.raises(ValueError, match=r"one example.*looks batched.*`ds\.unbatch\("):
+        TFDataSampler(ds)
+
+
+def test_unbatched_is_what_it_was_before():
+    ds = dataset().batch(8, drop_remainder=True).unbatch()
+    for (x, y), (same, label) in zip(
+        batches(3, dataset()), batches(3, ds), strict=True
+    ):
+        np.testing.assert_array_equal(x, same)
+        np.testing.assert_array_equal(y, label)
+
+
+def test_one_hot_labels_are_refused_with_the_cure():
+    for x in (np.ones((40, 4)), X):
+        ds = dataset(x, tf.one_hot(Y, 5))
+        with pytest.raises(ValueError, match=r"shape \(5,\)\. For one-hot.*argmax"):
+            TFDataSampler(ds)
+        TFDataSampler(ds.map(lambda x, y: (x, tf.argmax(y))))
+
+
+@pytest.mark.parametrize(
+    "x, kind",
+    [
+        (
+            tf.RaggedTensor.from_row_lengths(np.ones(60), [1, 2] * 20),
+            "RaggedTensorSpec",
+        ),
+        (tf.sparse.from_dense(np.ones((40, 4))), "SparseTensorSpec"),
+    ],
+)
+def test_ragged_and_sparse_examples_are_refused_with_the_cure(x, kind):
+    with pytest.raises(ValueError, match=f"a {kind}.*`to_tensor.*`tf.sparse.to_dense`"):
+        TFDataSampler(dataset(x))
+
+
+@pytest.mark.parametrize("warmup", ["a", 2.5, True])
+def test_warmup_is_a_number_of_examples(warmup):
+    with pytest.raises(TypeError, match=f"`warmup` must be an integer.*={warmup!r}"):
+        TFDataSampler(dataset(), warmup=warmup)
+
+
+def test_warmup_begins_anew_with_each_iteration():
+    found = TFDataSampler(
+        dataset(X + 1), seed=1, warmup=4, augmenter=lambda x, y: (-x, y)
+    )
+    for _ in range(2):
+        first, second = itertools.islice(found.as_numpy_iterator(), 2)
+        assert (first[0] > 0).all() and (second[0] < 0).all()
 
 
 def test_examples_of_several_shapes_are_refused_with_the_cure():
