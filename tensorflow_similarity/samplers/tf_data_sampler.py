@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorflow_similarity._core.optional import optional_import
+from tensorflow_similarity.samplers._sources import to_host
 from tensorflow_similarity.samplers.multi_shot_memory_sampler import (
     MultiShotMemorySampler,
 )
@@ -44,7 +45,8 @@ def TFDataSampler(
             negative.
         examples_per_class_per_batch: int >= 1. Defaults to 2, the fewest that give each
             example a positive.
-        class_list: labels of the classes to draw from. Defaults to None: all.
+        class_list: labels of the classes to draw from. Defaults to None: all, sorted.
+            The attribute `class_list` of what is returned holds them.
         total_examples_per_class: int >= 1. Random examples of each class to use, the
             same throughout. Defaults to None: all.
         augmenter: called on each example as `augmenter(x, y, ...)`, on tensors in a
@@ -59,7 +61,9 @@ def TFDataSampler(
     Returns:
         A `tf.data.Dataset` without end of batches of classes_per_batch *
         examples_per_class_per_batch examples, in the form of the elements of `ds`. A
-        label that stands alone is int32, as `MultiShotMemorySampler` has it. Give
+        label that stands alone is int32: the label given if it is an integer within
+        int32; otherwise (strings, 64-bit ids) its place in the attribute `class_list`.
+        `map` and the like answer datasets without that attribute. Give
         `steps_per_epoch` to `fit`, which else never ends its epoch.
 
     Raises:
@@ -98,11 +102,11 @@ def TFDataSampler(
     n_examples = len(tf.nest.flatten(examples)[0])
     sampler = MultiShotMemorySampler(
         np.arange(n_examples),
-        label_of(examples[1]),
+        _as_text(label_of(examples[1])),
         None,
         classes_per_batch,
         examples_per_class_per_batch,
-        class_list=class_list,
+        class_list=None if class_list is None else _as_text(class_list),
         total_examples_per_class=total_examples_per_class,
         seed=seed,
     )
@@ -122,7 +126,27 @@ def TFDataSampler(
         if augmenter is not None:
             single = _augmented(tf, single, augmenter, max(0, int(warmup)))
         batches = single.batch(sampler.batch_size, drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    batches = batches.prefetch(tf.data.AUTOTUNE)
+    batches.class_list = sampler.class_list
+    return batches
+
+
+def _as_text(labels: Any) -> Any:
+    """Labels with the bytes that TensorFlow makes of strings as strings again."""
+    if not hasattr(labels, "__array__"):  # a set, the keys of a dict
+        labels = list(labels)
+    found = np.asarray(to_host(labels))
+    if found.dtype.kind not in "OS":
+        return labels
+    flat = [_decoded(label) for label in found.reshape(-1).tolist()]
+    return np.array(flat, object).reshape(found.shape)
+
+
+def _decoded(label: Any) -> Any:
+    if not isinstance(label, bytes):
+        return label
+    # Bytes that are no text stay apart from each other, whatever they hold.
+    return label.decode("utf-8", "surrogateescape")
 
 
 def _augmented(

@@ -72,6 +72,44 @@ def test_string_labels_become_their_places():
         np.testing.assert_array_equal(np.array([2, 0, 1])[x.astype(int) % 3], y)
 
 
+def test_string_classes_are_chosen_and_named_as_they_were_given():
+    names = np.array(["d", "bé", "c"])[np.arange(40) % 3]
+    for wanted in (
+        ["c", "bé"],
+        [b"c", "bé".encode()],
+        tf.constant(["c", "bé"]),
+    ):
+        found = TFDataSampler(dataset(X, names), 2, 2, wanted, seed=3)
+        assert found.class_list == ["c", "bé"]
+        for x, y in itertools.islice(found.as_numpy_iterator(), 5):
+            picked = names[x.astype(int)].tolist()
+            assert [found.class_list[place] for place in y] == picked
+    with pytest.raises(
+        ValueError, match=r"Without an example: \['e'\].*'bé', 'c', 'd'"
+    ):
+        TFDataSampler(dataset(X, names), class_list=["e"])
+
+
+def test_class_list_tells_which_label_a_place_stands_for():
+    ids = 2**40 - np.arange(40) % 3
+    for ds, options in [
+        (dataset(X, ids), {}),
+        (dataset(X, {"id": ids}), {"label_output": "id"}),
+    ]:
+        found = TFDataSampler(ds, 3, 2, augmenter=lambda x, y: (x, y), **options)
+        assert found.class_list == [2**40 - 2, 2**40 - 1, 2**40]
+    for x, y in batches(5, dataset(X, ids), 3, 2):
+        np.testing.assert_array_equal(y, 2 - x.astype(int) % 3)
+    assert TFDataSampler(dataset(), class_list=[4, 1]).class_list == [4, 1]
+
+
+def test_bytes_that_are_no_text_are_labels_too():
+    names = np.array([b"\xff", b"\xfe"], object)[np.arange(40) % 2]
+    ds = tf.data.Dataset.from_tensor_slices((X, tf.constant(names)))
+    for x, y in batches(3, ds, class_list=[b"\xff", b"\xfe"]):
+        np.testing.assert_array_equal(x.astype(int) % 2, y)
+
+
 def test_labels_may_stand_in_a_column():
     for x, y in batches(3, dataset(X[:, None], Y[:, None])):
         assert x.shape == (4, 1) and y.shape == (4,)
