@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity.samplers._labels import check_count
+from tensorflow_similarity.samplers._sources import to_host
 from tensorflow_similarity.samplers.multi_shot_memory_sampler import (
     MultiShotMemorySampler,
 )
@@ -39,19 +39,21 @@ def TFDataSampler(
     pictures themselves are too many.
 
     Args:
-        ds: finite, one example an element: (x, y) or (x, y, ...), where x and y may be
-            tensors, tuples or dicts, each of one shape throughout.
+        ds: finite, one example an element, not batched: (x, y) or (x, y, ...), where x
+            and y may be tensors, tuples or dicts, each of one shape throughout.
         classes_per_batch: int >= 1. Defaults to 2, the fewest that give each example a
             negative.
         examples_per_class_per_batch: int >= 1. Defaults to 2, the fewest that give each
             example a positive.
-        class_list: labels of the classes to draw from. Defaults to None: all.
+        class_list: labels of the classes to draw from. Defaults to None: all, sorted.
+            The attribute `class_list` of what is returned holds them.
         total_examples_per_class: int >= 1. Random examples of each class to use, the
             same throughout. Defaults to None: all.
         augmenter: called on each example as `augmenter(x, y, ...)`, on tensors in a
             graph; answers the same. Defaults to None.
         load_fn: likewise, before the augmenter. Defaults to None.
-        warmup: int. The first so many examples are not augmented. Defaults to 0.
+        warmup: int. The first so many examples of each iteration are not augmented.
+            Defaults to 0; zero and below mean none.
         label_output: where y is a tuple or a dict, which entry is the label. Defaults
             to None: y is the label.
         seed: int or None. Defaults to None: `keras.utils.set_random_seed` decides.
@@ -59,15 +61,17 @@ def TFDataSampler(
     Returns:
         A `tf.data.Dataset` without end of batches of classes_per_batch *
         examples_per_class_per_batch examples, in the form of the elements of `ds`. A
-        label that stands alone is int32, as `MultiShotMemorySampler` has it. Give
-        `steps_per_epoch` to `fit`.
+        label that stands alone is int32: the label given if it is an integer within
+        int32; otherwise (strings, 64-bit ids) its place in the attribute `class_list`.
+        `map` and the like answer datasets without that attribute. Give
+        `steps_per_epoch` to `fit`, which else never ends its epoch.
 
     Raises:
         ImportError: if TensorFlow is not installed.
-        TypeError: if `ds` is not a `tf.data.Dataset`.
-        ValueError: if `ds` is infinite or of unknown length, if its elements are not
-            (x, y, ...) or differ in shape, or if `label_output` is missing or unknown;
-            else as `MultiShotMemorySampler`.
+        TypeError: if `ds` is not a `tf.data.Dataset`, or `warmup` not an integer.
+        ValueError: if `ds` is infinite, of unknown length or batched, if its elements
+            are not (x, y, ...), differ in shape, or are ragged or sparse, or if
+            `label_output` is missing or unknown; else as `MultiShotMemorySampler`.
 
     Example:
 
@@ -87,17 +91,22 @@ def TFDataSampler(
             "`tf.data.Dataset.from_tensor_slices((x, y))`, or arrays to "
             "`MultiShotMemorySampler(x, y)`."
         )
-    warmup = check_count("warmup", warmup) if warmup > 0 else 0
+    if isinstance(warmup, bool) or not isinstance(warmup, int | np.integer):
+        raise TypeError(
+            "`warmup` must be an integer, the number of examples that are not "
+            f"augmented. Received: warmup={warmup!r}."
+        )
     label_of = _label_picker(ds.element_spec, label_output)
+    _check_elements(tf, ds.element_spec, label_of)
     examples = _read(tf, ds)
     n_examples = len(tf.nest.flatten(examples)[0])
     sampler = MultiShotMemorySampler(
         np.arange(n_examples),
-        label_of(examples[1]),
+        _as_text(label_of(examples[1])),
         None,
         classes_per_batch,
         examples_per_class_per_batch,
-        class_list=class_list,
+        class_list=None if class_list is None else _as_text(class_list),
         total_examples_per_class=total_examples_per_class,
         seed=seed,
     )
@@ -115,9 +124,29 @@ def TFDataSampler(
         if load_fn is not None:
             single = single.map(load_fn, num_parallel_calls=tf.data.AUTOTUNE)
         if augmenter is not None:
-            single = _augmented(tf, single, augmenter, warmup)
+            single = _augmented(tf, single, augmenter, max(0, int(warmup)))
         batches = single.batch(sampler.batch_size, drop_remainder=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    batches = batches.prefetch(tf.data.AUTOTUNE)
+    batches.class_list = sampler.class_list
+    return batches
+
+
+def _as_text(labels: Any) -> Any:
+    """Labels with the bytes that TensorFlow makes of strings as strings again."""
+    if not hasattr(labels, "__array__"):  # a set, the keys of a dict
+        labels = list(labels)
+    found = np.asarray(to_host(labels))
+    if found.dtype.kind not in "OS":
+        return labels
+    flat = [_decoded(label) for label in found.reshape(-1).tolist()]
+    return np.array(flat, object).reshape(found.shape)
+
+
+def _decoded(label: Any) -> Any:
+    if not isinstance(label, bytes):
+        return label
+    # Bytes that are no text stay apart from each other, whatever they hold.
+    return label.decode("utf-8", "surrogateescape")
 
 
 def _augmented(
@@ -148,13 +177,48 @@ def _label_picker(spec: Any, label_output: int | str | None) -> Callable[[Any], 
         known = list(range(len(spec[1])))
     if not known and label_output is None:
         return lambda y: y
-    if label_output not in known:
+    # True is in [0, 1] for Python.
+    is_name = isinstance(label_output, int | str | np.integer)
+    if isinstance(label_output, bool) or not is_name or label_output not in known:
         of_many = f"one of {known}, since y has several parts"
         raise ValueError(
             f"`label_output` must be {of_many if known else 'None: y is the label'}. "
             f"Received: label_output={label_output!r}."
         )
     return lambda y: y[label_output]
+
+
+def _check_elements(tf: Any, spec: Any, label_of: Callable[[Any], Any]) -> None:
+    """Refuses elements that are no single examples of plain tensors."""
+    parts = tf.nest.flatten(spec)
+    for part in parts:
+        if not isinstance(part, tf.TensorSpec):
+            raise ValueError(
+                "`ds` must hold plain tensors, each of one shape throughout. Received: "
+                f"a {type(part).__name__}. Pad a ragged tensor with `to_tensor()` "
+                "before it becomes a data set; make a sparse one dense with "
+                "`tf.sparse.to_dense`."
+            )
+    label = label_of(spec[1])
+    if not isinstance(label, tf.TensorSpec):
+        raise ValueError(
+            f"The label must be one tensor, not parts of its own. Received: {label}."
+        )
+    if any(part.shape.rank is None for part in parts) or label.shape.rank == 0:
+        return
+    heads = {part.shape[0] if part.shape.rank else "none" for part in parts}
+    looks_batched = len(heads) == 1 and heads != {1}
+    if not looks_batched and label.shape.as_list() in ([1], [None]):
+        return
+    cures = []
+    if looks_batched:
+        cures += ["`ds` looks batched: leave `.batch` out, or undo it: `ds.unbatch()`."]
+    if label.shape[0] is not None:
+        cures += ["For one-hot labels: `ds.map(lambda x, y: (x, tf.argmax(y)))`."]
+    raise ValueError(
+        "`ds` must hold one example an element, with one label. Received: a label of "
+        f"shape {label.shape}. {' '.join(cures)}"
+    )
 
 
 def _read(tf: Any, ds: Any) -> Any:

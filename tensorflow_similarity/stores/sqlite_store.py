@@ -49,7 +49,9 @@ class SQLiteStore(Store):
     Args:
         path: the folder. A new one is made, an empty one taken.
         read_only: whether to open what is there without changing it. Defaults to
-            False.
+            False. The attribute `read_only` is True also where a loaded index found
+            its store in use; the configuration keeps what was asked for here, so
+            that an index saved from there can be changed when it is loaded later.
         durable: whether a change waits until the disk has it (4 ms on a virtual
             disk). Without, the end of the program still loses nothing, but a power
             failure may lose or damage the store. Defaults to True.
@@ -88,6 +90,7 @@ class SQLiteStore(Store):
         super().__init__(name, verbose)
         self.path = os.fspath(path)
         self.read_only = read_only
+        self._read_only_wanted = read_only
         self.durable = durable
         # As it is now, wherever the program goes later.
         self._place = Path(path).absolute()
@@ -102,6 +105,7 @@ class SQLiteStore(Store):
             if not _reads_if_in_use.get():
                 raise
             logger.info("The store in %r is in use, so it is only read.", self.path)
+            self.read_only = True
             self._snapshot = read_folder(self._place)
             return
         self._snapshot = self._folder.snapshot
@@ -124,7 +128,7 @@ class SQLiteStore(Store):
 
     def _writable(self) -> StoreFolder:
         if self._folder is None:
-            if not self.read_only:
+            if not self._read_only_wanted:
                 raise RuntimeError(
                     f"The store in {self.path!r} was in use when the saved index was "
                     "loaded, so here it can only be read. Close the other one with "
@@ -192,7 +196,7 @@ class SQLiteStore(Store):
         return {
             **super().get_config(),
             "path": str(Path(self.path).resolve()),
-            "read_only": self.read_only,
+            "read_only": self._read_only_wanted,
             "durable": self.durable,
         }
 

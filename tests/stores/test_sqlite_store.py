@@ -234,13 +234,16 @@ def test_a_saved_index_reads_a_store_that_another_writes(tmp_path, kind):
     reader = kind.from_config(config)
     assert len(reader) == len(store) and reader.get_config() == config
     assert reader.get(0)[1] == store.get(0)[1]
+    assert reader.read_only and not store.read_only
     with pytest.raises(RuntimeError, match="only be read.*store.close.*load again"):
         reader.add(rows(1)[0])
     # The constructor still refuses, also after a config was read.
     with pytest.raises(RuntimeError, match="open for writing already"):
         kind(path=tmp_path)
     store.close()
-    with kind.from_config(config) as again:
+    # What the reader saved is no reason to be read-only for ever.
+    with kind.from_config(reader.get_config()) as again:
+        assert not again.read_only
         assert again.add(rows(1)[0]) == len(reader)
 
 
