@@ -97,6 +97,11 @@ def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
     return f"{name[: longest - 1 - half]}…{name[-half:]}"
 
 
+def legend_name(name: str) -> str:
+    """A name for the legend, from which Matplotlib leaves out those like "_this"."""
+    return "\N{ZERO WIDTH SPACE}" * name.startswith("_") + shortened(name)
+
+
 def as_values(values: Any, name: str) -> np.ndarray:
     """Numbers as float64, shape (n,), without NaN.
 

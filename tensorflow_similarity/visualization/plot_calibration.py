@@ -9,11 +9,11 @@ from tensorflow_similarity.visualization.drawing import (
     axes_for,
     finish,
     foreground,
+    legend_name,
     legend_outside,
     line_style,
     pick,
     same_length,
-    shortened,
     thinned,
     threshold_of,
 )
@@ -94,7 +94,7 @@ def plot_calibration(
             color=foreground(ax),
             linestyle=_MARKS[i % len(_MARKS)],
             linewidth=1.2,
-            label=f"{shortened(name)}: distance {at:.4g}",
+            label=f"{legend_name(name)}: distance {at:.4g}",
         )
     ax.set_xlabel("distance up to which the neighbour counts")
     ax.set_ylabel("metric")

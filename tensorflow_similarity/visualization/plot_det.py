@@ -9,10 +9,10 @@ from tensorflow_similarity.visualization.drawing import (
     axes_for,
     finish,
     foreground,
+    legend_name,
     legend_outside,
     line_style,
     mark_point,
-    shortened,
     thinned,
 )
 from tensorflow_similarity.visualization.rate_curves import (
@@ -40,7 +40,7 @@ def plot_det(
     Both axes are normal deviates: the curve of two normal distributions of distances is
     a straight line, and rates of 0.1 % have as much room as rates of 20 %. Rates of 0
     and 1 lie infinitely far and are left out. The thin line is where both are equal;
-    the legend has the rate nearest to it.
+    the legend has the rate there.
 
     Args:
         results: `VerificationResults`; arrays (fpr, tpr) or (fpr, tpr, thresholds) by
@@ -74,9 +74,8 @@ def plot_det(
     ax.set_yscale("function", functions=deviates)
     for i, (name, curve) in enumerate(curves.items()):
         style = line_style(ax, i)
-        label = f"{shortened(name)}: " if name else ""
-        rate = _equal_rate(curve)
-        ax.plot(*lines[name], label=f"{label}equal error rate {rate:.3g}", **style)
+        label = f"{legend_name(name)}: " if name else ""
+        ax.plot(*lines[name], label=f"{label}equal error rate {curve.eer:.3g}", **style)
         if name in marks:
             place = marks[name]
             x, y = curve.fpr[place], 1 - curve.tpr[place]
@@ -112,11 +111,6 @@ def _inner(curve: RateCurve) -> list[np.ndarray]:
             "are too few; `plot_distances` shows them."
         )
     return thinned(curve.fpr[inside], fnr[inside])
-
-
-def _equal_rate(curve: RateCurve) -> float:
-    place = curve.equal_errors
-    return float(max(curve.fpr[place], 1 - curve.tpr[place]))
 
 
 def _lowest(lines: dict[str, list[np.ndarray]]) -> float:

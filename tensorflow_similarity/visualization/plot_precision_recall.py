@@ -9,11 +9,11 @@ from tensorflow_similarity.visualization.drawing import (
     axes_for,
     finish,
     foreground,
+    legend_name,
     legend_outside,
     line_style,
     mark_point,
     same_length,
-    shortened,
     thinned,
     threshold_of,
 )
@@ -70,7 +70,7 @@ def plot_precision_recall(
     _equal_f1(ax)
     for i, (name, (precision, recall, distances)) in enumerate(curves.items()):
         style = line_style(ax, i)
-        label = shortened(name) if name else "every threshold"
+        label = legend_name(name) if name else "every threshold"
         x, y = thinned(recall, precision)
         ax.plot(x, y, label=label, **style)
         if name in marks and distances is not None:

@@ -9,10 +9,10 @@ from tensorflow_similarity.visualization.drawing import (
     as_values,
     axes_for,
     finish,
+    legend_name,
     legend_outside,
     line_style,
     same_length,
-    shortened,
 )
 
 _MARKERS = "osD^vP"
@@ -67,7 +67,7 @@ def plot_recall_latency(
             times[order],
             marker=_MARKERS[i % len(_MARKERS)],
             markersize=5,
-            label=shortened(name) if name else None,
+            label=legend_name(name) if name else None,
             **line_style(ax, i),
         )
         for place in order if words else ():

@@ -6,10 +6,10 @@ from tensorflow_similarity.visualization.drawing import (
     axes_for,
     finish,
     foreground,
+    legend_name,
     legend_outside,
     line_style,
     mark_point,
-    shortened,
     thinned,
 )
 from tensorflow_similarity.visualization.rate_curves import (
@@ -67,7 +67,7 @@ def plot_roc(
     plt, ax = axes_for(ax, "Drawing a ROC curve", (5.5, 5))
     for i, (name, curve) in enumerate(curves.items()):
         style = line_style(ax, i)
-        label = f"{shortened(name)}: " if name else ""
+        label = f"{legend_name(name)}: " if name else ""
         fpr, tpr = thinned(curve.fpr, curve.tpr)
         ax.plot(fpr, tpr, label=f"{label}AUC {curve.auc:.4f}", **style)
         if name in marks:

@@ -21,18 +21,21 @@ class RateCurve:
         tpr: accepted pairs of the same class.
         thresholds: distances; None where they are not known.
         auc: area under `tpr` over `fpr`.
+        eer: the rate where both errors are equal, on the line between two thresholds.
     """
 
     fpr: np.ndarray
     tpr: np.ndarray
     thresholds: np.ndarray | None
     auc: float
+    eer: float
 
     def at(self, threshold: float) -> int | None:
         """Place of the largest threshold that is at most this one."""
         if self.thresholds is None:
             return None
         found = int(np.searchsorted(self.thresholds, threshold, side="right")) - 1
+        # Below the first, too, nothing is accepted.
         return max(found, 0)
 
     @property
@@ -91,10 +94,25 @@ def _as_curve(results: Any) -> RateCurve:
             "`thresholds` must be distances in ascending order. Received falling ones: "
             "similarities? Negate them."
         )
-    auc = getattr(results, "auc", None)
+    # Arrays may leave out the ends that every curve has.
+    if fpr[0] or tpr[0]:
+        fpr, tpr = np.append(0.0, fpr), np.append(0.0, tpr)
+        thresholds = None if thresholds is None else np.append(-np.inf, thresholds)
+    if fpr[-1] < 1 or tpr[-1] < 1:
+        fpr, tpr = np.append(fpr, 1.0), np.append(tpr, 1.0)
+        thresholds = None if thresholds is None else np.append(thresholds, np.inf)
+    auc, eer = getattr(results, "auc", None), getattr(results, "eer", None)
     if auc is None:
         auc = (np.diff(fpr) * 0.5 * (tpr[1:] + tpr[:-1])).sum()
-    return RateCurve(fpr, tpr, thresholds, float(auc))
+    if eer is None:
+        eer = _equal_error_rate(fpr, 1 - tpr)
+    return RateCurve(fpr, tpr, thresholds, float(auc), float(eer))
+
+
+def _equal_error_rate(fpr: np.ndarray, fnr: np.ndarray) -> float:
+    i = int((fpr >= fnr).argmax())
+    before, after = fnr[i - 1] - fpr[i - 1], fpr[i] - fnr[i]
+    return fpr[i - 1] + before / (before + after) * (fpr[i] - fpr[i - 1])
 
 
 def marked_places(curves: dict[str, RateCurve], cutpoint: Any) -> dict[str, int]:

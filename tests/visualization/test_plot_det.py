@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tensorflow_similarity.evaluators import evaluate_verification
 from tensorflow_similarity.visualization import plot_det
 
 
@@ -16,8 +17,17 @@ def test_draws_rates_between_nothing_and_all(results, legend):
     inside = (results.fpr > 0) & (results.fpr < 1) & (fnr > 0) & (fnr < 1)
     np.testing.assert_array_equal(x, results.fpr[inside])
     np.testing.assert_array_equal(y, fnr[inside])
-    rate = np.maximum(results.fpr, fnr).min()
-    assert legend(ax) == [f"equal error rate {rate:.3g}"]
+    # Between 0.44 and 0.45 the errors cross.
+    assert legend(ax) == ["equal error rate 0.0571"]
+
+
+def test_the_equal_error_rate_is_that_of_the_evaluation(legend):
+    embeddings = [[0, 0], [0, 0], [1, 0], [1, 0], [3, 0], [10, 0], [10, 1], [2, 2]]
+    labels = ["a", "b", "a", "b", "c", "d", "d", "a"]
+    found = evaluate_verification(embeddings, labels, distance="euclidean")
+    words = f"equal error rate {found.eer:.3g}"
+    assert legend(plot_det(found)) == [words]
+    assert legend(plot_det((found.fpr, found.tpr))) == [words]
 
 
 def test_two_normal_distributions_are_a_straight_line():

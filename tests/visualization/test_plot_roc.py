@@ -123,3 +123,17 @@ def test_missing_matplotlib_names_the_command(results, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match="ROC curve needs matplotlib. .*pip install"):
         plot_roc(results)
+
+
+def test_curves_go_from_nothing_to_all_though_arrays_may_not(legend):
+    ax = plot_roc(([0.5, 0.75], [0.9, 1.0], [0.2, 0.3]), cutpoint=0.1)
+    x, y = ax.get_lines()[0].get_data()
+    assert (x.tolist(), y.tolist()) == ([0, 0.5, 0.75, 1], [0, 0.9, 1, 1])
+    area = 0.5 * 0.45 + 0.25 * 0.95 + 0.25
+    assert legend(ax) == [f"AUC {area:.4f}", "cutpoint: FAR 0, TAR 0"]
+
+
+def test_names_that_begin_with_an_underscore_stand_in_the_legend(legend):
+    ax = plot_roc({"_v2": ([0, 0.5, 1], [0, 0.9, 1]), "v1": ([0, 1], [0, 1])})
+    words = [text.lstrip("\N{ZERO WIDTH SPACE}") for text in legend(ax)]
+    assert words == ["_v2: AUC 0.7000", "v1: AUC 0.5000"]
