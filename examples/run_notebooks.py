@@ -4,10 +4,11 @@
     python examples/run_notebooks.py hello_world            # one
     python examples/run_notebooks.py hello_world --write    # and keep its outputs
 
-A notebook runs in an empty folder, without a network, and has `--limit` seconds. The
-exit code is 1 if a cell fails or the time is over. With `--write` the outputs go back
-into the notebook, tidied: no paths or times of a machine, the last frame of a progress
-bar, pages too large for a repository replaced by a line that says so.
+A notebook runs in an empty folder, without a network, and has `--limit` seconds in all,
+its kernel's start among them. The exit code is 1 if a cell fails or the time is over.
+With `--write` the outputs go back into the notebook, tidied: no paths or times of a
+machine, no progress bars, pages too large for a repository replaced by a line that says
+so.
 """
 
 import argparse
@@ -89,21 +90,26 @@ def execute(path, limit):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     end = time.monotonic() + limit
+    begun = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         client = NotebookClient(
             notebook,
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
-            timeout_func=lambda cell: max(1, int(end - time.monotonic())),
+            # nbclient takes 0 for "no limit".
+            timeout_func=lambda cell: max(0.001, end - time.monotonic()),
+            on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
             record_timing=False,
             coalesce_streams=True,
         )
         try:
             client.execute(env=environment())
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            return notebook, said(notebook, error, limit)
+            return notebook, said(notebook, begun, error, limit)
         finally:
             hide(notebook, folder)
+    if time.monotonic() > end:
+        return notebook, f"over {limit:g} s {place(notebook, begun)}"
     return notebook, None
 
 
@@ -122,24 +128,23 @@ def environment():
     }
 
 
-def said(notebook, error, limit):
+def said(notebook, begun, error, limit):
     """Which cell failed, by number and first line, and how."""
-    reached = [
-        i
-        for i, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code"
-        and (cell.execution_count is not None or cell.outputs)
-    ]
-    where = "before its first cell"
-    if reached:
-        i = reached[-1]
-        first = notebook.cells[i].source.strip().split("\n")[0]
-        where = f"in cell {i + 1} ({first})"
+    where = place(notebook, begun)
     if isinstance(error, CellTimeoutError):
-        return f"over {limit:.0f} s {where}"
+        return f"over {limit:g} s {where}"
     if isinstance(error, DeadKernelError):
         return f"the kernel died {where}"
     return f"{where}: {error.ename}: {error.evalue}"
+
+
+def place(notebook, begun):
+    """The last cell that began, by number and first line."""
+    if not begun:
+        return "before its first cell"
+    i = begun[-1]
+    first = notebook.cells[i].source.strip().split("\n")[0]
+    return f"in cell {i + 1} ({first})"
 
 
 def tidy(notebook):

@@ -206,3 +206,18 @@ def test_the_cell_that_fails_is_named_and_late_ones_end(runner, tmp_path):
     nbformat.write(new.new_notebook(cells=cells), path)
     _, problem = runner.execute(path, limit=1)
     assert problem.startswith("over 1 s in cell 1 (import time")
+
+
+def test_the_limit_holds_for_the_notebook_not_for_each_cell(runner, tmp_path):
+    """Two kernels, the first for 3 seconds; without an end it would take 10."""
+    new = nbformat.v4
+    cells = [new.new_code_cell("import time; time.sleep(0.5)") for _ in range(20)]
+    path = tmp_path / "slow.ipynb"
+    nbformat.write(new.new_notebook(cells=cells), path)
+    notebook, problem = runner.execute(path, limit=3)
+    assert re.match(r"over 3 s in cell \d+ \(import time", problem)
+    assert notebook.cells[-1].execution_count is None
+
+    nbformat.write(new.new_notebook(), path)
+    _, problem = runner.execute(path, limit=0.01)
+    assert problem == "over 0.01 s before its first cell"
