@@ -4,11 +4,12 @@
     python examples/run_notebooks.py hello_world            # one
     python examples/run_notebooks.py hello_world --write    # and keep its outputs
 
-A notebook runs in an empty folder, without a network, and has `--limit` seconds in all,
-its kernel's start among them. The exit code is 1 if a cell fails or the time is over.
-With `--write` the outputs go back into the notebook, tidied: no paths or times of a
-machine, no progress bars, pages too large for a repository replaced by a line that says
-so.
+A notebook runs in an empty folder and has `--limit` seconds in all, its kernel's start
+among them. The variables that name proxies lead nowhere, so that what is fetched over
+HTTP by a library that heeds them fails; other connections stay open. The exit code is
+1 if a cell fails or the time is over. With `--write` the outputs go back into the
+notebook, tidied: no paths or times of a machine, no progress bars, pages too large for
+a repository replaced by a line that says so.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 180
+NOWHERE = "http://127.0.0.1:9"
 LARGEST_HTML = 150_000
 LARGEST_NOTEBOOK = 400_000
 LARGE_HTML = (
@@ -114,17 +116,18 @@ def execute(path, limit):
 
 
 def environment():
-    """The kernel's: this checkout, pictures under the cells, no network."""
+    """The kernel's: this checkout, pictures under the cells, proxies to nowhere."""
     here = os.environ.get("PYTHONPATH")
-    nowhere = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), NOWHERE)
+    proxies["no_proxy"] = "localhost,127.0.0.1"
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), here])),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "http_proxy": nowhere,
-        "https_proxy": nowhere,
-        "no_proxy": "localhost,127.0.0.1",
+        **proxies,
+        # Libraries differ in which case they read, and in which they read first.
+        **{name.upper(): value for name, value in proxies.items()},
     }
 
 

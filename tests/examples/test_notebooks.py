@@ -9,6 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,21 @@ def test_the_limit_holds_for_the_notebook_not_for_each_cell(runner, tmp_path):
     nbformat.write(new.new_notebook(), path)
     _, problem = runner.execute(path, limit=0.01)
     assert problem == "over 0.01 s before its first cell"
+
+
+def test_proxies_of_either_case_lead_nowhere_whatever_the_caller_has(
+    runner, monkeypatch
+):
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    both = [*names, *map(str.upper, names)]
+    for name in both:
+        monkeypatch.setenv(name, "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "*")
+    given = runner.environment()
+    assert {given[name] for name in both} == {runner.NOWHERE}
+    assert given["no_proxy"] == given["NO_PROXY"] == "localhost,127.0.0.1"
+
+    for name in given:
+        monkeypatch.setenv(name, given[name])
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen("http://proxy.example/", timeout=5)
