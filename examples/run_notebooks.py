@@ -37,10 +37,13 @@ LARGE_HTML = (
     "run the notebook to see it.</em></p>"
 )
 KINDS_KEPT = ("text/html", "text/markdown", "image/png", "text/plain")
-# What TensorFlow says before it can be told to be silent, and the bars of tqdm.
+# What TensorFlow says before it can be told to be silent, and the bars of tqdm:
+# each with all that tells it from what a notebook prints.
 NOISE = re.compile(
-    r"^(WARNING: All log messages before absl|[IWEF]0000 |\d{4}-\d\d-\d\d \d\d:\d\d:"
-    r"|.*TqdmWarning: |  from .autonotebook import tqdm|.*\d+%\|)"
+    r"^(WARNING: All log messages before absl|[IWEF]0000 00:00:"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] "
+    r"|.*TqdmWarning: |  from .autonotebook import tqdm"
+    r"|.*\d+%\|[^|]*\| *\S+/\S+ \[\d+:\d\d)"
 )
 
 
@@ -227,15 +230,24 @@ def smaller(png):
 
 def hide(notebook, *folders):
     """Takes these folders out of every output, so that paths begin inside them."""
+    # A root is in every path, and in every fraction and address.
+    folders = [folder for folder in map(Path, folders) if folder != folder.parent]
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             texts = output if output.output_type == "stream" else output.get("data", {})
             for kind, text in list(texts.items()):
                 if not isinstance(text, str) or kind == "image/png":
                     continue
-                for folder in map(str, folders):
-                    text = text.replace(folder + os.sep, "").replace(folder, ".")
+                for folder in folders:
+                    text = without(folder, text)
                 texts[kind] = text
+
+
+def without(folder, text):
+    """The text with paths that begin with this folder beginning inside it."""
+    start = r"(?<![\w.])" + re.escape(str(folder))
+    text = re.sub(start + re.escape(os.sep), "", text)
+    return re.sub(start + r"(?![\w-]|\.\w)", ".", text)
 
 
 def save(notebook, path):

@@ -150,10 +150,16 @@ def test_tidying_removes_what_differs_between_machines(runner):
         outputs=[
             new.new_output(
                 "stream",
-                text=f"{folder}/file.py\n 10%|#\r100%|##\nloss 2\rloss \x1b[1m1\n",
+                text=f"{folder}/file.py\n"
+                " 10%|#     | 1/10 [00:00<00:01,  9.00it/s]\r"
+                "embed: 100%|######| 1.2k/1.2k [1:00:00<00:00,  9.00it/s]\n"
+                "loss 2\rloss \x1b[1m1\n",
             ),
             new.new_output(
-                "stream", name="stderr", text="I0000 00:00:1.2 3 a.cc:1] hello\n"
+                "stream",
+                name="stderr",
+                text="I0000 00:00:1.2 3 a.cc:1] hello\n"
+                "2026-01-31 10:00:00.123456: I tensorflow/core/a.cc:1] hello\n",
             ),
             new.new_output(
                 "display_data", {"text/html": "x" * 200_000, "application/x": "y"}
@@ -240,3 +246,30 @@ def test_proxies_of_either_case_lead_nowhere_whatever_the_caller_has(
         monkeypatch.setenv(name, given[name])
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen("http://proxy.example/", timeout=5)
+
+
+def test_tidying_keeps_what_a_notebook_prints(runner, monkeypatch):
+    """Fractions, addresses and bars of its own, in a home that is the root, too."""
+    text = (
+        "docs/page.html and 3/4 at https://example.org/a\n"
+        "recall 93%|precision 91%\n100%|of all|each 3/4 [of 5]\n"
+        "2026-01-31 10:00: opened\nE0000 is a part's number\n"
+    )
+    new = nbformat.v4
+    for home in ("/", "/org"):
+        monkeypatch.setattr(runner.Path, "home", lambda home=home: Path(home))
+        output = new.new_output("stream", text=text)
+        cell = new.new_code_cell("1", outputs=[output])
+        runner.tidy(new.new_notebook(cells=[cell]))
+        assert cell.outputs[0].text == text
+
+
+def test_a_folder_is_hidden_as_a_whole_and_only_where_a_path_begins(runner):
+    """Not in a longer name, nor in the middle of a path or an address."""
+    new = nbformat.v4
+    text = "/home/me/a, in /home/me. file:///home/me/b, '/home/me'"
+    other = "/home/me2/a /home/me.old /home/me-2 /mnt/home/me/a http://a.b/home/me/c"
+    output = new.new_output("stream", text=f"{text}\n{other}")
+    cell = new.new_code_cell("1", outputs=[output])
+    runner.hide(new.new_notebook(cells=[cell]), "/home/me")
+    assert cell.outputs[0].text == f"a, in .. file://b, '.'\n{other}"
