@@ -273,3 +273,17 @@ def test_a_folder_is_hidden_as_a_whole_and_only_where_a_path_begins(runner):
     cell = new.new_code_cell("1", outputs=[output])
     runner.hide(new.new_notebook(cells=[cell]), "/home/me")
     assert cell.outputs[0].text == f"a, in .. file://b, '.'\n{other}"
+
+
+def test_migration_counts_what_has_no_counterpart():
+    """As many as `docs/migration_pml.md` names."""
+    notebook = nbformat.read(EXAMPLES / "migration.ipynb", as_version=4)
+    said = " ".join(notebook.cells[0].source.split())
+    assert "Some parts have none: fourteen losses, four miners" in said
+    page = (ROOT / "docs" / "migration_pml.md").read_text("utf-8")
+    without = page.split("## Without a counterpart\n")[1].split("\n## ")[0]
+    counted = {
+        kind: len(re.findall(rf"`\w+({ends})`", without))
+        for kind, ends in (("losses", "Loss"), ("miners", "Miner|AsTriplets"))
+    }
+    assert counted == {"losses": 14, "miners": 4}
