@@ -287,3 +287,34 @@ def test_migration_counts_what_has_no_counterpart():
         for kind, ends in (("losses", "Loss"), ("miners", "Miner|AsTriplets"))
     }
     assert counted == {"losses": 14, "miners": 4}
+
+
+def test_text_search_concludes_what_its_output_bears_out():
+    notebook = nbformat.read(EXAMPLES / "text_search.ipynb", as_version=4)
+    text = "".join(output.get("text", "") for output in outputs(notebook))
+    line = r"^(.+?) +among (all|held out) +recall@1 ([\d.]+)  @10 ([\d.]+)$"
+    first, ten = {}, {}
+    for name, where, one, more in re.findall(line, text, re.MULTILINE):
+        first[name, where], ten[name, where] = float(one), float(more)
+    bag, both = "bag of words", "bag of words + encoder"
+    untrained, trained = "encoder, untrained", "encoder, trained"
+    everywhere = ("all", "held out")
+
+    conclusion = " ".join(notebook.cells[-1].source.split())
+    assert "training brings most of it back where the item may be among" in conclusion
+    for where in everywhere:
+        lost = ten[bag, where] - ten[untrained, where]
+        assert ten[trained, where] - ten[untrained, where] > 0.6 * lost
+    assert "(recall@1), training brings next to nothing" in conclusion
+    assert abs(first[trained, "all"] - first[untrained, "all"]) < 0.03
+    assert first[bag, "all"] - first[trained, "all"] > 0.06
+    assert (
+        "as to the first place, it does so among the held-out ones only" in conclusion
+    )
+    encoders = {name for name, _ in ten if name.startswith(("encoder", "trained"))}
+    assert len(encoders) == 4
+    for where in everywhere:
+        assert ten[both, where] > max(ten[name, where] for name in {bag, *encoders})
+    held = {name: first[name, "held out"] for name in {bag, both, *encoders}}
+    assert max(held, key=held.get) == both
+    assert abs(first[both, "all"] - first[bag, "all"]) < 0.01
