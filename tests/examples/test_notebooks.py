@@ -318,3 +318,10 @@ def test_text_search_concludes_what_its_output_bears_out():
     held = {name: first[name, "held out"] for name in {bag, both, *encoders}}
     assert max(held, key=held.get) == both
     assert abs(first[both, "all"] - first[bag, "all"]) < 0.01
+
+
+def test_index_and_filters_promises_no_times_of_another_machine():
+    notebook = nbformat.read(EXAMPLES / "index_and_filters.ipynb", as_version=4)
+    (prose,) = (one.source for one in notebook.cells if "`efSearch` says" in one.source)
+    assert "takes longer" not in prose
+    assert "a point farther to the right is not a slower one" in prose
