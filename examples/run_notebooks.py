@@ -4,10 +4,12 @@
     python examples/run_notebooks.py hello_world            # one
     python examples/run_notebooks.py hello_world --write    # and keep its outputs
 
-A notebook runs in an empty folder, without a network, and has `--limit` seconds. The
-exit code is 1 if a cell fails or the time is over. With `--write` the outputs go back
-into the notebook, tidied: no paths or times of a machine, the last frame of a progress
-bar, pages too large for a repository replaced by a line that says so.
+A notebook runs in an empty folder and has `--limit` seconds in all, its kernel's start
+among them. The variables that name proxies lead nowhere, so that what is fetched over
+HTTP by a library that heeds them fails; other connections stay open. The exit code is
+1 if a cell fails or the time is over. With `--write` the outputs go back into the
+notebook, tidied: no paths or times of a machine, no progress bars, pages too large for
+a repository replaced by a line that says so.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 180
+NOWHERE = "http://127.0.0.1:9"
 LARGEST_HTML = 150_000
 LARGEST_NOTEBOOK = 400_000
 LARGE_HTML = (
@@ -34,10 +37,13 @@ LARGE_HTML = (
     "run the notebook to see it.</em></p>"
 )
 KINDS_KEPT = ("text/html", "text/markdown", "image/png", "text/plain")
-# What TensorFlow says before it can be told to be silent, and the bars of tqdm.
+# What TensorFlow says before it can be told to be silent, and the bars of tqdm:
+# each with all that tells it from what a notebook prints.
 NOISE = re.compile(
-    r"^(WARNING: All log messages before absl|[IWEF]0000 |\d{4}-\d\d-\d\d \d\d:\d\d:"
-    r"|.*TqdmWarning: |  from .autonotebook import tqdm|.*\d+%\|)"
+    r"^(WARNING: All log messages before absl|[IWEF]0000 00:00:"
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] "
+    r"|.*TqdmWarning: |  from .autonotebook import tqdm"
+    r"|.*\d+%\|[^|]*\| *\S+/\S+ \[\d+:\d\d)"
 )
 
 
@@ -89,57 +95,62 @@ def execute(path, limit):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     end = time.monotonic() + limit
+    begun = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         client = NotebookClient(
             notebook,
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
-            timeout_func=lambda cell: max(1, int(end - time.monotonic())),
+            # nbclient takes 0 for "no limit".
+            timeout_func=lambda cell: max(0.001, end - time.monotonic()),
+            on_cell_execute=lambda cell, cell_index: begun.append(cell_index),
             record_timing=False,
             coalesce_streams=True,
         )
         try:
             client.execute(env=environment())
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            return notebook, said(notebook, error, limit)
+            return notebook, said(notebook, begun, error, limit)
         finally:
             hide(notebook, folder)
+    if time.monotonic() > end:
+        return notebook, f"over {limit:g} s {place(notebook, begun)}"
     return notebook, None
 
 
 def environment():
-    """The kernel's: this checkout, pictures under the cells, no network."""
+    """The kernel's: this checkout, pictures under the cells, proxies to nowhere."""
     here = os.environ.get("PYTHONPATH")
-    nowhere = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), NOWHERE)
+    proxies["no_proxy"] = "localhost,127.0.0.1"
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), here])),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "http_proxy": nowhere,
-        "https_proxy": nowhere,
-        "no_proxy": "localhost,127.0.0.1",
+        **proxies,
+        # Libraries differ in which case they read, and in which they read first.
+        **{name.upper(): value for name, value in proxies.items()},
     }
 
 
-def said(notebook, error, limit):
+def said(notebook, begun, error, limit):
     """Which cell failed, by number and first line, and how."""
-    reached = [
-        i
-        for i, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code"
-        and (cell.execution_count is not None or cell.outputs)
-    ]
-    where = "before its first cell"
-    if reached:
-        i = reached[-1]
-        first = notebook.cells[i].source.strip().split("\n")[0]
-        where = f"in cell {i + 1} ({first})"
+    where = place(notebook, begun)
     if isinstance(error, CellTimeoutError):
-        return f"over {limit:.0f} s {where}"
+        return f"over {limit:g} s {where}"
     if isinstance(error, DeadKernelError):
         return f"the kernel died {where}"
     return f"{where}: {error.ename}: {error.evalue}"
+
+
+def place(notebook, begun):
+    """The last cell that began, by number and first line."""
+    if not begun:
+        return "before its first cell"
+    i = begun[-1]
+    first = notebook.cells[i].source.strip().split("\n")[0]
+    return f"in cell {i + 1} ({first})"
 
 
 def tidy(notebook):
@@ -219,15 +230,24 @@ def smaller(png):
 
 def hide(notebook, *folders):
     """Takes these folders out of every output, so that paths begin inside them."""
+    # A root is in every path, and in every fraction and address.
+    folders = [folder for folder in map(Path, folders) if folder != folder.parent]
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             texts = output if output.output_type == "stream" else output.get("data", {})
             for kind, text in list(texts.items()):
                 if not isinstance(text, str) or kind == "image/png":
                     continue
-                for folder in map(str, folders):
-                    text = text.replace(folder + os.sep, "").replace(folder, ".")
+                for folder in folders:
+                    text = without(folder, text)
                 texts[kind] = text
+
+
+def without(folder, text):
+    """The text with paths that begin with this folder beginning inside it."""
+    start = r"(?<![\w.])" + re.escape(str(folder))
+    text = re.sub(start + re.escape(os.sep), "", text)
+    return re.sub(start + r"(?![\w-]|\.\w)", ".", text)
 
 
 def save(notebook, path):

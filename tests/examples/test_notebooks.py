@@ -9,6 +9,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -149,10 +150,16 @@ def test_tidying_removes_what_differs_between_machines(runner):
         outputs=[
             new.new_output(
                 "stream",
-                text=f"{folder}/file.py\n 10%|#\r100%|##\nloss 2\rloss \x1b[1m1\n",
+                text=f"{folder}/file.py\n"
+                " 10%|#     | 1/10 [00:00<00:01,  9.00it/s]\r"
+                "embed: 100%|######| 1.2k/1.2k [1:00:00<00:00,  9.00it/s]\n"
+                "loss 2\rloss \x1b[1m1\n",
             ),
             new.new_output(
-                "stream", name="stderr", text="I0000 00:00:1.2 3 a.cc:1] hello\n"
+                "stream",
+                name="stderr",
+                text="I0000 00:00:1.2 3 a.cc:1] hello\n"
+                "2026-01-31 10:00:00.123456: I tensorflow/core/a.cc:1] hello\n",
             ),
             new.new_output(
                 "display_data", {"text/html": "x" * 200_000, "application/x": "y"}
@@ -206,3 +213,115 @@ def test_the_cell_that_fails_is_named_and_late_ones_end(runner, tmp_path):
     nbformat.write(new.new_notebook(cells=cells), path)
     _, problem = runner.execute(path, limit=1)
     assert problem.startswith("over 1 s in cell 1 (import time")
+
+
+def test_the_limit_holds_for_the_notebook_not_for_each_cell(runner, tmp_path):
+    """Two kernels, the first for 3 seconds; without an end it would take 10."""
+    new = nbformat.v4
+    cells = [new.new_code_cell("import time; time.sleep(0.5)") for _ in range(20)]
+    path = tmp_path / "slow.ipynb"
+    nbformat.write(new.new_notebook(cells=cells), path)
+    notebook, problem = runner.execute(path, limit=3)
+    assert re.match(r"over 3 s in cell \d+ \(import time", problem)
+    assert notebook.cells[-1].execution_count is None
+
+    nbformat.write(new.new_notebook(), path)
+    _, problem = runner.execute(path, limit=0.01)
+    assert problem == "over 0.01 s before its first cell"
+
+
+def test_proxies_of_either_case_lead_nowhere_whatever_the_caller_has(
+    runner, monkeypatch
+):
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    both = [*names, *map(str.upper, names)]
+    for name in both:
+        monkeypatch.setenv(name, "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "*")
+    given = runner.environment()
+    assert {given[name] for name in both} == {runner.NOWHERE}
+    assert given["no_proxy"] == given["NO_PROXY"] == "localhost,127.0.0.1"
+
+    for name in given:
+        monkeypatch.setenv(name, given[name])
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen("http://proxy.example/", timeout=5)
+
+
+def test_tidying_keeps_what_a_notebook_prints(runner, monkeypatch):
+    """Fractions, addresses and bars of its own, in a home that is the root, too."""
+    text = (
+        "docs/page.html and 3/4 at https://example.org/a\n"
+        "recall 93%|precision 91%\n100%|of all|each 3/4 [of 5]\n"
+        "2026-01-31 10:00: opened\nE0000 is a part's number\n"
+    )
+    new = nbformat.v4
+    for home in ("/", "/org"):
+        monkeypatch.setattr(runner.Path, "home", lambda home=home: Path(home))
+        output = new.new_output("stream", text=text)
+        cell = new.new_code_cell("1", outputs=[output])
+        runner.tidy(new.new_notebook(cells=[cell]))
+        assert cell.outputs[0].text == text
+
+
+def test_a_folder_is_hidden_as_a_whole_and_only_where_a_path_begins(runner):
+    """Not in a longer name, nor in the middle of a path or an address."""
+    new = nbformat.v4
+    text = "/home/me/a, in /home/me. file:///home/me/b, '/home/me'"
+    other = "/home/me2/a /home/me.old /home/me-2 /mnt/home/me/a http://a.b/home/me/c"
+    output = new.new_output("stream", text=f"{text}\n{other}")
+    cell = new.new_code_cell("1", outputs=[output])
+    runner.hide(new.new_notebook(cells=[cell]), "/home/me")
+    assert cell.outputs[0].text == f"a, in .. file://b, '.'\n{other}"
+
+
+def test_migration_counts_what_has_no_counterpart():
+    """As many as `docs/migration_pml.md` names."""
+    notebook = nbformat.read(EXAMPLES / "migration.ipynb", as_version=4)
+    said = " ".join(notebook.cells[0].source.split())
+    assert "Some parts have none: fourteen losses, four miners" in said
+    page = (ROOT / "docs" / "migration_pml.md").read_text("utf-8")
+    without = page.split("## Without a counterpart\n")[1].split("\n## ")[0]
+    counted = {
+        kind: len(re.findall(rf"`\w+({ends})`", without))
+        for kind, ends in (("losses", "Loss"), ("miners", "Miner|AsTriplets"))
+    }
+    assert counted == {"losses": 14, "miners": 4}
+
+
+def test_text_search_concludes_what_its_output_bears_out():
+    notebook = nbformat.read(EXAMPLES / "text_search.ipynb", as_version=4)
+    text = "".join(output.get("text", "") for output in outputs(notebook))
+    line = r"^(.+?) +among (all|held out) +recall@1 ([\d.]+)  @10 ([\d.]+)$"
+    first, ten = {}, {}
+    for name, where, one, more in re.findall(line, text, re.MULTILINE):
+        first[name, where], ten[name, where] = float(one), float(more)
+    bag, both = "bag of words", "bag of words + encoder"
+    untrained, trained = "encoder, untrained", "encoder, trained"
+    everywhere = ("all", "held out")
+
+    conclusion = " ".join(notebook.cells[-1].source.split())
+    assert "training brings most of it back where the item may be among" in conclusion
+    for where in everywhere:
+        lost = ten[bag, where] - ten[untrained, where]
+        assert ten[trained, where] - ten[untrained, where] > 0.6 * lost
+    assert "(recall@1), training brings next to nothing" in conclusion
+    assert abs(first[trained, "all"] - first[untrained, "all"]) < 0.03
+    assert first[bag, "all"] - first[trained, "all"] > 0.06
+    assert (
+        "as to the first place, it does so among the held-out ones only" in conclusion
+    )
+    encoders = {name for name, _ in ten if name.startswith(("encoder", "trained"))}
+    assert len(encoders) == 4
+    for where in everywhere:
+        assert ten[both, where] > max(ten[name, where] for name in {bag, *encoders})
+    held = {name: first[name, "held out"] for name in {bag, both, *encoders}}
+    assert max(held, key=held.get) == both
+    assert abs(first[both, "all"] - first[bag, "all"]) < 0.01
+
+
+def test_index_and_filters_promises_no_times_of_another_machine():
+    notebook = nbformat.read(EXAMPLES / "index_and_filters.ipynb", as_version=4)
+    (prose,) = (one.source for one in notebook.cells if "`efSearch` says" in one.source)
+    assert "takes longer" not in prose
+    assert "a point farther to the right is not a slower one" in prose
