@@ -261,6 +261,42 @@ def test_frame_of_a_notebook_holds_the_same_page(chromium, folder, projection):
     assert browser.complaints(chromium) == []
 
 
+@pytest.fixture(scope="module")
+def wordy(folder):
+    """A page with long texts and pictures, with pauses between the words and without."""
+    rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    projector(
+        rows,
+        np.arange(40) % 4,
+        images=np.full((40, 8, 8), 0.5, "float32"),
+        tooltips_info=["a line of caption " * 25, "caption" * 60] * 20,
+        layout="pca",
+        show=False,
+    ).save_html(folder / "wordy.html")
+    return (folder / "wordy.html").as_uri()
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_long_texts_leave_the_picture_square_and_the_panel_to_the_neighbours(
+    chromium, wordy, i
+):
+    page = browser.Page(chromium, wordy)
+    page.run("page.pick(arguments[0])", i)
+    size, words, panel = page.run(
+        "const sizes = (box) => [box.offsetWidth, box.offsetHeight, box.scrollWidth,"
+        "  box.clientWidth, box.scrollHeight, box.clientHeight];"
+        "return ['.picked canvas', '.picked div', '#details']"
+        "  .map((path) => sizes(document.querySelector(path)))"
+    )
+    assert size[:2] == [64, 64]
+    # Nothing is cut off at the right; what is below scrolls.
+    assert words[2] <= words[3] and panel[2] <= panel[3]
+    assert words[4] > words[5] and words[1] < 0.5 * panel[1]
+    page.run("page.details.hover(arguments[0], 300, 300)", i)
+    tip = page.run("return document.getElementById('tip').getBoundingClientRect()")
+    assert tip["width"] <= 280 and tip["height"] < 300
+
+
 def test_200_classes_scroll_beside_the_plot(chromium, folder):
     rows = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
     labels = [f"a class with quite a long name, number {i % 200}" for i in range(400)]
