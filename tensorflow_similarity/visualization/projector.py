@@ -75,7 +75,7 @@ def projector(
         colorize: whether classes have colours of their own.
         pastel_factor: share of white mixed into the colours, from 0 to 1. Defaults
             to 0.1.
-        plot_size: side of the plot in pixels.
+        plot_size: side of the plot in pixels; less where the window is narrow.
         active_drag: what dragging does at first: "box_zoom", "pan", "lasso_select",
             "box_select" or None.
         densmap: whether UMAP keeps dense regions dense.

@@ -226,6 +226,55 @@ def test_points_keep_their_colours_while_many_of_them_move(page):
     assert vermilion > 50
 
 
+@pytest.fixture
+def narrow(page):
+    """Changes the width of the window that the page is in."""
+
+    def to(width):
+        options = {"height": 800, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": width, **options}
+        )
+        browser.until(lambda: page.run("return innerWidth") == width)
+        drawn = "return page.view.frame.bbox.width < document.body.clientWidth"
+        browser.until(lambda: page.run(drawn))
+
+    yield to
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width, side", [(500, 484), (360, 344), (800, 472)])
+def test_page_fits_a_narrow_window(page, projection, narrow, width, side):
+    narrow(width)
+    sizes = page.run(
+        "const plot = page.view.el.getBoundingClientRect();"
+        "return [plot.width, plot.height, document.documentElement.scrollWidth]"
+    )
+    assert sizes == [side, side, width]
+    i = lonely(projection)
+    page.hover(i)
+    assert f"text of {i}" in browser.until(lambda: page.text("#tip"))
+    page.click(i)
+    expected = projection.neighbors[i].tolist()
+    browser.until(lambda: points_in(page, "#details li button") == expected)
+
+
+def test_plot_is_as_large_as_asked_where_there_is_room(page, narrow):
+    sizes = "const { width, height } = page.view.el.getBoundingClientRect();"
+    assert page.run(f"{sizes} return [width, height]") == [600, 600]
+    assert page.run("return document.querySelector('aside').offsetHeight") == 600
+    narrow(500)
+    narrow(1100)
+    assert page.run(f"{sizes} return [width, height]") == [600, 600]
+
+
+def test_pointer_box_goes_when_the_window_changes(page, projection, narrow):
+    page.hover(lonely(projection))
+    browser.until(lambda: page.text("#tip"))
+    narrow(500)
+    browser.until(lambda: page.text("#tip") == "")
+
+
 def test_served_page_asks_its_own_address_only(chromium, folder):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
