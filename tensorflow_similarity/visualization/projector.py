@@ -14,6 +14,8 @@ from tensorflow_similarity.visualization.projection import Projection
 from tensorflow_similarity.visualization.projector_page import DRAG_TOOLS
 from tensorflow_similarity.visualization.thumbnails import thumbnails
 
+# What the layouts' packages take.
+_LARGEST_SEED = 2**32 - 1
 _METHOD_WORDS = {
     "umap": "UMAP",
     "densmap": "densMAP",
@@ -95,7 +97,7 @@ def projector(
         max_points: the most to draw; of more, that many are drawn at random, and the
             page says so. Defaults to 20,000: so many still move smoothly without a
             graphics card. None draws all.
-        seed: of the sample and the layout.
+        seed: of the sample and the layout, an integer from 0 to 2^32 - 1.
         title: of the page.
         show: whether to show it now: in a notebook, else in a browser.
         verbose: 1 lets UMAP and t-SNE tell how far they are.
@@ -130,15 +132,13 @@ def projector(
         transcriptomic variability through density-preserving data visualization",
         Nature Biotechnology 2021 (densMAP).
     """
-    _check_options(
-        image_size,
-        pt_size,
-        pastel_factor,
-        plot_size,
-        active_drag,
-        neighbors,
-        max_points,
-    )
+    image_size = doors.as_count(image_size, "image_size")
+    plot_size = doors.as_count(plot_size, "plot_size", 100)
+    neighbors = doors.as_count(neighbors, "neighbors", 0)
+    if max_points is not None:
+        max_points = doors.as_count(max_points, "max_points", 3)
+    seed = doors.as_count(seed, "seed", 0, _LARGEST_SEED)
+    _check_options(pt_size, pastel_factor, active_drag)
     layouts.import_packages(layout)
     index = embeddings if is_index(embeddings) else None
     measure = layouts.distance_of(distance, index)
@@ -243,26 +243,7 @@ def _places_of(layout: Any, n: int) -> np.ndarray:
     return places
 
 
-def _check_options(
-    image_size: Any,
-    pt_size: Any,
-    pastel_factor: Any,
-    plot_size: Any,
-    active_drag: Any,
-    neighbors: Any,
-    max_points: Any,
-) -> None:
-    whole = {"image_size": (image_size, 1), "plot_size": (plot_size, 100)}
-    whole["neighbors"] = (neighbors, 0)
-    if max_points is not None:
-        whole["max_points"] = (max_points, 3)
-    for name, (value, least) in whole.items():
-        is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not is_whole or value < least:
-            raise ValueError(
-                f"`{name}` must be an integer of at least {least}. Received: "
-                f"{name}={value!r}."
-            )
+def _check_options(pt_size: Any, pastel_factor: Any, active_drag: Any) -> None:
     if not isinstance(pt_size, int | float) or not pt_size > 0:
         raise ValueError(f"`pt_size` must be above 0. Received: pt_size={pt_size!r}.")
     if not isinstance(pastel_factor, int | float) or not 0 <= pastel_factor <= 1:
