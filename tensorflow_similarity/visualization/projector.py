@@ -1,5 +1,6 @@
 """The projector: embeddings on a plane, to be explored with the mouse."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,13 @@ def projector(
     if max_points is not None:
         max_points = doors.as_count(max_points, "max_points", 3)
     seed = doors.as_count(seed, "seed", 0, _LARGEST_SEED)
-    _check_options(pt_size, pastel_factor, active_drag)
+    pt_size = doors.as_number(
+        pt_size, "pt_size", "above 0 and finite", lambda size: 0 < size < math.inf
+    )
+    pastel_factor = doors.as_number(
+        pastel_factor, "pastel_factor", "from 0 to 1", lambda share: 0 <= share <= 1
+    )
+    _check_drag(active_drag)
     layouts.import_packages(layout)
     index = embeddings if is_index(embeddings) else None
     measure = layouts.distance_of(distance, index)
@@ -243,14 +250,7 @@ def _places_of(layout: Any, n: int) -> np.ndarray:
     return places
 
 
-def _check_options(pt_size: Any, pastel_factor: Any, active_drag: Any) -> None:
-    if not isinstance(pt_size, int | float) or not pt_size > 0:
-        raise ValueError(f"`pt_size` must be above 0. Received: pt_size={pt_size!r}.")
-    if not isinstance(pastel_factor, int | float) or not 0 <= pastel_factor <= 1:
-        raise ValueError(
-            "`pastel_factor` must be from 0 to 1. Received: "
-            f"pastel_factor={pastel_factor!r}."
-        )
+def _check_drag(active_drag: Any) -> None:
     if active_drag is not None and active_drag not in DRAG_TOOLS:
         raise ValueError(
             f"`active_drag` must be one of {list(DRAG_TOOLS)}, or None. Received: "

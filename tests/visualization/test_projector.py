@@ -261,6 +261,9 @@ NAN[3, 1] = np.nan
         ({"seed": None}, "`seed` must be an integer of at least 0"),
         ({"seed": 2**32}, "`seed` must be .* at most 4294967295"),
         ({"pt_size": 0}, "`pt_size` must be above 0"),
+        ({"pt_size": np.inf}, "`pt_size` must be above 0 and finite"),
+        ({"pt_size": np.nan}, "`pt_size` must be above 0 and finite"),
+        ({"pt_size": "3"}, "`pt_size` must be above 0 and finite"),
         ({"pastel_factor": 2}, "`pastel_factor` must be from 0 to 1"),
         ({"active_drag": "zoom"}, "`active_drag` must be one of"),
         ({"layout": ROWS[:5, :2], "max_points": 4}, "one place for each embedding"),
@@ -269,6 +272,14 @@ NAN[3, 1] = np.nan
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         drawn(**arguments)
+
+
+def test_options_may_be_numbers_of_numpy():
+    options = {"image_size": 8, "pt_size": 3, "plot_size": 200, "neighbors": 2}
+    options |= {"max_points": 10, "seed": 1, "pastel_factor": 0}
+    expected = drawn(images=PICTURES, **options).html
+    options = {name: np.int64(value) for name, value in options.items()}
+    assert drawn(images=PICTURES, **options).html == expected
 
 
 def test_columns_that_are_no_table_are_named():

@@ -312,7 +312,7 @@ def test_frame_of_a_notebook_holds_the_same_page(chromium, folder, projection):
 
 @pytest.fixture(scope="module")
 def wordy(folder):
-    """A page with long texts and pictures, with pauses between the words and without."""
+    """A page with pictures and long texts, in words and in one."""
     rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
     projector(
         rows,
