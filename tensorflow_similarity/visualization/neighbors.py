@@ -59,8 +59,8 @@ def viz_neighbors_imgs(
         `viz_neighbors_imgs(..., show=False).savefig("neighbours.png")`.
 
     Raises:
-        ValueError: for a neighbour without data, for data that is no picture, and for NaN
-            in a picture.
+        ValueError: for a neighbour without data, for data that is no picture, and for
+            NaN in a picture.
         TypeError: for neighbours that are not lookups, or a class mapping that cannot
             be asked.
         ImportError: if Matplotlib is missing.

@@ -292,9 +292,8 @@ def test_bad_input_is_named(arguments, options, error, words):
 def test_pictures_with_holes_are_named():
     whole = np.full((8, 8), 0.5)
     holed = np.where(np.eye(8), np.nan, whole)
-    with pytest.raises(
-        ValueError, match=r"`queries\[2\]` must not be NaN.*8 NaN in 64"
-    ):
+    words = r"`queries\[2\]` must not be NaN.*8 NaN in 64"
+    with pytest.raises(ValueError, match=words):
         neighbors_gallery(FOUND, [whole, whole, holed, whole])
     found = [row((0, 0.1), data=np.stack([holed] * 3, axis=-1))]
     words = "picture of the neighbour of rank 1 must not be NaN.*nan_to_num"
