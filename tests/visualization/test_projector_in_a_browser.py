@@ -312,11 +312,12 @@ def test_frame_of_a_notebook_holds_the_same_page(chromium, folder, projection):
 
 @pytest.fixture(scope="module")
 def wordy(folder):
-    """A page with pictures and long texts, in words and in one."""
+    """A page with pictures, long names and long texts, in words and in one."""
     rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
     projector(
         rows,
         np.arange(40) % 4,
+        [f"a class with quite a long name, number {i}" for i in range(4)],
         images=np.full((40, 8, 8), 0.5, "float32"),
         tooltips_info=["a line of caption " * 25, "caption" * 60] * 20,
         layout="pca",
@@ -341,6 +342,15 @@ def test_long_texts_leave_the_picture_square_and_the_panel_to_the_neighbours(
     # Nothing is cut off at the right; what is below scrolls.
     assert words[2] <= words[3] and panel[2] <= panel[3]
     assert words[4] > words[5] and words[1] < 0.5 * panel[1]
+    # A neighbour's label and distance are whole.
+    words = page.run(
+        "const words = document.querySelector('#details li div');"
+        "const range = document.createRange();"
+        "range.setStart(words, 0); range.setEnd(words, 2);"
+        "return range.getBoundingClientRect().right <= "
+        "  document.getElementById('details').getBoundingClientRect().right"
+    )
+    assert words
     page.run("page.details.hover(arguments[0], 300, 300)", i)
     tip = page.run("return document.getElementById('tip').getBoundingClientRect()")
     assert tip["width"] <= 280 and tip["height"] < 300
@@ -361,3 +371,17 @@ def test_200_classes_scroll_beside_the_plot(chromium, folder):
     assert heights[1] > heights[2] > 100
     assert heights[3] <= heights[4]
     assert heights[5] < 700
+    # The ends, in which the names differ, are in sight.
+    cut, end, row = page.run(
+        "const name = document.querySelectorAll('#classes .name')[117];"
+        "return [name.children[0].scrollWidth > name.children[0].clientWidth,"
+        "  name.children[1].textContent, name.closest('li').title]"
+    )
+    assert cut and row.endswith(end)
+    ends = page.run(
+        "const list = document.getElementById('classes').getBoundingClientRect();"
+        "return [...document.querySelectorAll('#classes .name span:last-child')]"
+        "  .filter((end) => end.getBoundingClientRect().right < list.right)"
+        "  .map((end) => end.textContent)"
+    )
+    assert len(set(ends)) == 200
