@@ -89,7 +89,8 @@ def projector(
         distance: name or `Distance` by which neighbours are near. Defaults to None:
             the index's own, else "cosine", as the losses have it.
         metadata: further columns to colour by and to show: a dict from names to n
-            values each, a data frame, or n dicts.
+            values each, a data frame, or n dicts. A column named as what the page
+            says itself, as "label" or "id", has " (column)" put after its name.
         errors: n booleans, True where a point is wrong, as
             `matched != labels`. Defaults to None: a point is wrong if the nearest
             other one has another label.
@@ -151,7 +152,8 @@ def projector(
     measure = layouts.distance_of(distance, index)
     points = points_of(embeddings, labels, images, tooltips_info, metadata, errors)
     n_given = len(points)
-    rows, notes = np.arange(n_given), []
+    points, notes = points.renamed()
+    rows = np.arange(n_given)
     if max_points is not None and n_given > max_points:
         draw = np.random.default_rng(seed).choice(n_given, max_points, replace=False)
         rows = np.sort(draw)

@@ -105,6 +105,27 @@ def test_columns_come_as_a_data_frame_or_as_dicts_too():
     assert facts(drawn(metadata=rows))["columns"] == expected
 
 
+def test_columns_named_as_what_the_page_says_itself_are_told_apart():
+    kinds = ["x", "y"] * 6
+    table = dict.fromkeys(["kind", "label", "label (column)", "id", "distance"], kinds)
+    projection = drawn(metadata=table)
+    page = facts(projection)
+    names = [colouring["name"] for colouring in page["colourings"]]
+    assert len(set(names)) == len(names) == 7
+    assert list(page["columns"]) == [
+        "kind",
+        "label (column) (column)",
+        "label (column)",
+        "id (column)",
+        "distance (column)",
+    ]
+    assert page["columns"]["id (column)"] == kinds
+    said = 'The column "id" is called "id (column)".'
+    assert said in projection.notes
+    assert len([note for note in projection.notes if "column" in note]) == 3
+    assert not [note for note in drawn(metadata={"kind": kinds}).notes if "col" in note]
+
+
 def test_texts_cannot_end_the_block_they_stand_in():
     evil = "</script><script>alert(1)</script><!--"
     projection = drawn(tooltips_info=[evil] * N, title=evil)
