@@ -48,8 +48,23 @@ def as_picture(picture: Any, name: str) -> np.ndarray:
             # Normalised for a network: where black and white were is not known.
             low, high = finite.min(), finite.max()
             return np.clip((array - low) / max(high - low, 1e-30), 0.0, 1.0)
-        scale = 255.0 if np.nanmax(array) > 1.0 else 1.0
+        scale = 255.0 if finite.size and finite.max() > 1.0 else 1.0
         return np.clip(array / scale, 0.0, 1.0)
+    return array
+
+
+def as_drawable(picture: Any, name: str) -> np.ndarray:
+    """What `as_picture` gives, if all of it can be drawn.
+
+    Raises:
+        ValueError: for anything but one picture of numbers, and for NaN in it.
+    """
+    array = as_picture(picture, name)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(
+            f"{name} must not be NaN. Received {int(np.isnan(array).sum())} NaN in "
+            f"{array.size} values. Draw it black: `np.nan_to_num(picture)`."
+        )
     return array
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity._core.pictures import as_picture
+from tensorflow_similarity._core.pictures import as_drawable
 from tensorflow_similarity.types import Lookup
 from tensorflow_similarity.visualization.class_names import as_label, class_name
 
@@ -59,14 +59,15 @@ def viz_neighbors_imgs(
         `viz_neighbors_imgs(..., show=False).savefig("neighbours.png")`.
 
     Raises:
-        ValueError: for a neighbour without data, or data that is no picture.
+        ValueError: for a neighbour without data, for data that is no picture, and for
+            NaN in a picture.
         TypeError: for neighbours that are not lookups, or a class mapping that cannot
             be asked.
         ImportError: if Matplotlib is missing.
     """
     neighbors = _as_neighbors(neighbors)
     label = as_label(example_class)
-    pictures = [as_picture(example, "`example`")]
+    pictures = [as_drawable(example, "`example`")]
     for neighbor in neighbors:
         if neighbor.data is None:
             raise ValueError(
@@ -74,7 +75,7 @@ def viz_neighbors_imgs(
                 "without `data`. Index with `model.index(x, y, data=x)`."
             )
         name = f"The `data` of the neighbour of rank {neighbor.rank}"
-        pictures.append(as_picture(neighbor.data, name))
+        pictures.append(as_drawable(neighbor.data, name))
     named = [class_name(item, class_mapping) for item in (label, *_labels(neighbors))]
 
     plt = optional_import("matplotlib.pyplot", purpose="Drawing neighbours")

@@ -70,7 +70,7 @@ def neighbors_gallery(
 
     Raises:
         ValueError: for another number of queries or labels than lookups, an unknown
-            order, or an order that lacks labels or the threshold.
+            order, an order that lacks labels or the threshold, or NaN in a picture.
         TypeError: for something that is no lookups, labels of another kind than the
             index has, or a `render` that gives something that cannot be shown.
 
@@ -112,7 +112,7 @@ def neighbors_gallery(
     rows = []
     for i, caption in zip(order[:max_queries].tolist(), captions, strict=False):
         label = judged.query_labels[i]
-        name = f"the query {i}"
+        name = f"`queries[{i}]`"
         query = Cell(
             rendered(None if queries is None else queries[i], render, name),
             f"query {i}" if label is None else class_name(label, class_mapping),

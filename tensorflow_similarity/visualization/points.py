@@ -11,6 +11,8 @@ from tensorflow_similarity.visualization.thumbnails import are_pictures
 
 # Two points have no picture worth a layout.
 _FEWEST = 3
+# What the page calls what it says of points itself.
+_OWN_NAMES = ("label", "id", "distance", "right or wrong", "right or wrong neighbour")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,19 @@ class Points:
             columns={name: some(column) for name, column in self.columns.items()},
             wrong=some(self.wrong),
         )
+
+    def renamed(self) -> "tuple[Points, list[str]]":
+        """Columns by names that the page does not use itself, and a note on each."""
+        columns: dict[str, Sequence[Any]] = {}
+        notes = []
+        for name, column in self.columns.items():
+            new = name
+            while new in _OWN_NAMES or (new != name and new in self.columns):
+                new += " (column)"
+            columns[new] = column
+            if new != name:
+                notes.append(f'The column "{name}" is called "{new}".')
+        return replace(self, columns=columns), notes
 
 
 def is_index(given: Any) -> bool:

@@ -1,5 +1,6 @@
 """The projector: embeddings on a plane, to be explored with the mouse."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from tensorflow_similarity.visualization.projection import Projection
 from tensorflow_similarity.visualization.projector_page import DRAG_TOOLS
 from tensorflow_similarity.visualization.thumbnails import thumbnails
 
+# What the layouts' packages take.
+_LARGEST_SEED = 2**32 - 1
 _METHOD_WORDS = {
     "umap": "UMAP",
     "densmap": "densMAP",
@@ -75,7 +78,7 @@ def projector(
         colorize: whether classes have colours of their own.
         pastel_factor: share of white mixed into the colours, from 0 to 1. Defaults
             to 0.1.
-        plot_size: side of the plot in pixels.
+        plot_size: side of the plot in pixels; less where the window is narrow.
         active_drag: what dragging does at first: "box_zoom", "pan", "lasso_select",
             "box_select" or None.
         densmap: whether UMAP keeps dense regions dense.
@@ -86,7 +89,8 @@ def projector(
         distance: name or `Distance` by which neighbours are near. Defaults to None:
             the index's own, else "cosine", as the losses have it.
         metadata: further columns to colour by and to show: a dict from names to n
-            values each, a data frame, or n dicts.
+            values each, a data frame, or n dicts. A column named as what the page
+            says itself, as "label" or "id", has " (column)" put after its name.
         errors: n booleans, True where a point is wrong, as
             `matched != labels`. Defaults to None: a point is wrong if the nearest
             other one has another label.
@@ -95,7 +99,7 @@ def projector(
         max_points: the most to draw; of more, that many are drawn at random, and the
             page says so. Defaults to 20,000: so many still move smoothly without a
             graphics card. None draws all.
-        seed: of the sample and the layout.
+        seed: of the sample and the layout, an integer from 0 to 2^32 - 1.
         title: of the page.
         show: whether to show it now: in a notebook, else in a browser.
         verbose: 1 lets UMAP and t-SNE tell how far they are.
@@ -130,21 +134,26 @@ def projector(
         transcriptomic variability through density-preserving data visualization",
         Nature Biotechnology 2021 (densMAP).
     """
-    _check_options(
-        image_size,
-        pt_size,
-        pastel_factor,
-        plot_size,
-        active_drag,
-        neighbors,
-        max_points,
+    image_size = doors.as_count(image_size, "image_size")
+    plot_size = doors.as_count(plot_size, "plot_size", 100)
+    neighbors = doors.as_count(neighbors, "neighbors", 0)
+    if max_points is not None:
+        max_points = doors.as_count(max_points, "max_points", 3)
+    seed = doors.as_count(seed, "seed", 0, _LARGEST_SEED)
+    pt_size = doors.as_number(
+        pt_size, "pt_size", "above 0 and finite", lambda size: 0 < size < math.inf
     )
+    pastel_factor = doors.as_number(
+        pastel_factor, "pastel_factor", "from 0 to 1", lambda share: 0 <= share <= 1
+    )
+    _check_drag(active_drag)
     layouts.import_packages(layout)
     index = embeddings if is_index(embeddings) else None
     measure = layouts.distance_of(distance, index)
     points = points_of(embeddings, labels, images, tooltips_info, metadata, errors)
     n_given = len(points)
-    rows, notes = np.arange(n_given), []
+    points, notes = points.renamed()
+    rows = np.arange(n_given)
     if max_points is not None and n_given > max_points:
         draw = np.random.default_rng(seed).choice(n_given, max_points, replace=False)
         rows = np.sort(draw)
@@ -243,33 +252,7 @@ def _places_of(layout: Any, n: int) -> np.ndarray:
     return places
 
 
-def _check_options(
-    image_size: Any,
-    pt_size: Any,
-    pastel_factor: Any,
-    plot_size: Any,
-    active_drag: Any,
-    neighbors: Any,
-    max_points: Any,
-) -> None:
-    whole = {"image_size": (image_size, 1), "plot_size": (plot_size, 100)}
-    whole["neighbors"] = (neighbors, 0)
-    if max_points is not None:
-        whole["max_points"] = (max_points, 3)
-    for name, (value, least) in whole.items():
-        is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not is_whole or value < least:
-            raise ValueError(
-                f"`{name}` must be an integer of at least {least}. Received: "
-                f"{name}={value!r}."
-            )
-    if not isinstance(pt_size, int | float) or not pt_size > 0:
-        raise ValueError(f"`pt_size` must be above 0. Received: pt_size={pt_size!r}.")
-    if not isinstance(pastel_factor, int | float) or not 0 <= pastel_factor <= 1:
-        raise ValueError(
-            "`pastel_factor` must be from 0 to 1. Received: "
-            f"pastel_factor={pastel_factor!r}."
-        )
+def _check_drag(active_drag: Any) -> None:
     if active_drag is not None and active_drag not in DRAG_TOOLS:
         raise ValueError(
             f"`active_drag` must be one of {list(DRAG_TOOLS)}, or None. Received: "

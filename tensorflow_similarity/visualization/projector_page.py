@@ -120,6 +120,8 @@ def _plot(
     figure = plotting.figure(
         width=plot_size,
         height=plot_size,
+        # The page makes its place a square, smaller in a narrow window.
+        sizing_mode="stretch_both",
         x_range=x_range,
         y_range=y_range,
         output_backend="webgl",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorflow_similarity._core.pictures import as_picture, data_uri, is_picture
+from tensorflow_similarity._core.pictures import as_drawable, data_uri, is_picture
 
 # Characters of a text that are shown.
 _LONGEST_TEXT = 300
@@ -20,7 +20,7 @@ class Rendered:
     """One item as it is shown; exactly one of the three is not None.
 
     Args:
-        picture: as `as_picture` gives.
+        picture: as `as_drawable` gives.
         text: shown as it is, so escaped in HTML.
         markup: HTML that the user's `render` made.
     """
@@ -59,6 +59,7 @@ def rendered(data: Any, render: Callable[[Any], Any] | None, name: str) -> Rende
         name: whose data they are, for messages.
 
     Raises:
+        ValueError: for a picture with NaN in it.
         TypeError: if `render` gives neither text, nor a picture, nor HTML.
     """
     if render is not None and data is not None:
@@ -77,7 +78,7 @@ def rendered(data: Any, render: Callable[[Any], Any] | None, name: str) -> Rende
             )
         data = made
     if is_picture(data):
-        return Rendered(picture=as_picture(data, name))
+        return Rendered(picture=as_drawable(data, f"The picture of {name}"))
     return Rendered(text=_cut(_text_of(data)))
 
 

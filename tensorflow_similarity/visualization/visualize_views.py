@@ -7,7 +7,7 @@ import numpy as np
 
 from tensorflow_similarity._core import doors
 from tensorflow_similarity._core.optional import optional_import
-from tensorflow_similarity._core.pictures import as_picture
+from tensorflow_similarity._core.pictures import as_drawable
 from tensorflow_similarity.visualization.drawing import shortened
 
 _MOST_BY_DEFAULT = 16
@@ -50,8 +50,8 @@ def visualize_views(
         The axes, shape (n_rows, views_per_col * n_views).
 
     Raises:
-        ValueError: for no views, views of unequal shapes, labels or predictions of
-            another number, or numbers out of range.
+        ValueError: for no views, views of unequal shapes, NaN in one that is drawn,
+            labels or predictions of another number, or numbers out of range.
         ImportError: if Matplotlib is missing.
     """
     stacks = _as_stacks(views)
@@ -123,7 +123,7 @@ def _as_stacks(views: Any) -> list[np.ndarray]:
 
 
 def _scaled(picture: np.ndarray, name: str, low: float, scale: float) -> np.ndarray:
-    shape = as_picture(picture, name).shape
+    shape = as_drawable(picture, name).shape
     values = np.asarray(picture, np.float64).reshape(shape)
     return np.clip((values - low) / scale, 0.0, 1.0)
 

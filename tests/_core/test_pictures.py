@@ -27,9 +27,13 @@ def test_one_channel_is_stretched_from_darkest_to_brightest():
     np.testing.assert_array_equal(read(data_uri(picture, 8)), [[0, 255], [128, 0]])
 
 
-@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
-def test_a_plain_picture_is_black(value):
-    picture = as_picture(np.full((4, 4), value), "x")
+@pytest.mark.parametrize(
+    "value, shape",
+    [(0.0, (4, 4)), (7.0, (4, 4)), (np.nan, (4, 4)), (np.nan, (4, 4, 3))],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_plain_picture_is_black(value, shape):
+    picture = as_picture(np.full(shape, value), "x")
     assert not read(data_uri(picture, 8)).any()
 
 

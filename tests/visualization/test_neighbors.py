@@ -221,6 +221,13 @@ def test_neighbour_without_data_names_the_cure():
     assert not plt.get_fignums()
 
 
+def holed(*shape):
+    """A picture with one value missing."""
+    values = np.full(shape, 0.5)
+    values[2, 3] = np.nan
+    return values
+
+
 @pytest.mark.parametrize(
     "arguments, error, words",
     [
@@ -229,6 +236,16 @@ def test_neighbour_without_data_names_the_cure():
         ((picture(8, 8, 2), 3, []), ValueError, r"shape=\(8, 8, 2\)"),
         (("a.png", 3, []), ValueError, "must be one picture of numbers"),
         (([[1], [1, 2]], 3, []), ValueError, "must be one picture of numbers"),
+        (
+            (np.full((8, 8, 3), np.nan), 3, []),
+            ValueError,
+            "`example` must not be NaN.*192 NaN in 192 values.*nan_to_num",
+        ),
+        (
+            (picture(8, 8), 3, [Lookup(rank=2, distance=0.5, data=holed(8, 8))]),
+            ValueError,
+            "`data` of the neighbour of rank 2 must not be NaN.*1 NaN in 64 values",
+        ),
         ((picture(8, 8), [1, 2], []), ValueError, "`example_class` must be one label"),
         ((picture(8, 8), np.nan, []), ValueError, "one label, or None.*NaN"),
         ((picture(8, 8), 3, None), TypeError, "item of type NoneType"),

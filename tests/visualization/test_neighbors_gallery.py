@@ -287,3 +287,15 @@ def test_no_queries_make_an_empty_gallery():
 def test_bad_input_is_named(arguments, options, error, words):
     with pytest.raises(error, match=words):
         neighbors_gallery(*arguments, **options)
+
+
+def test_pictures_with_holes_are_named():
+    whole = np.full((8, 8), 0.5)
+    holed = np.where(np.eye(8), np.nan, whole)
+    words = r"`queries\[2\]` must not be NaN.*8 NaN in 64"
+    with pytest.raises(ValueError, match=words):
+        neighbors_gallery(FOUND, [whole, whole, holed, whole])
+    found = [row((0, 0.1), data=np.stack([holed] * 3, axis=-1))]
+    words = "picture of the neighbour of rank 1 must not be NaN.*nan_to_num"
+    with pytest.raises(ValueError, match=words):
+        neighbors_gallery(found)

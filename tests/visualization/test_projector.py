@@ -105,6 +105,27 @@ def test_columns_come_as_a_data_frame_or_as_dicts_too():
     assert facts(drawn(metadata=rows))["columns"] == expected
 
 
+def test_columns_named_as_what_the_page_says_itself_are_told_apart():
+    kinds = ["x", "y"] * 6
+    table = dict.fromkeys(["kind", "label", "label (column)", "id", "distance"], kinds)
+    projection = drawn(metadata=table)
+    page = facts(projection)
+    names = [colouring["name"] for colouring in page["colourings"]]
+    assert len(set(names)) == len(names) == 7
+    assert list(page["columns"]) == [
+        "kind",
+        "label (column) (column)",
+        "label (column)",
+        "id (column)",
+        "distance (column)",
+    ]
+    assert page["columns"]["id (column)"] == kinds
+    said = 'The column "id" is called "id (column)".'
+    assert said in projection.notes
+    assert len([note for note in projection.notes if "column" in note]) == 3
+    assert not [note for note in drawn(metadata={"kind": kinds}).notes if "col" in note]
+
+
 def test_texts_cannot_end_the_block_they_stand_in():
     evil = "</script><script>alert(1)</script><!--"
     projection = drawn(tooltips_info=[evil] * N, title=evil)
@@ -256,7 +277,14 @@ NAN[3, 1] = np.nan
         ({"plot_size": 10}, "`plot_size` must be an integer of at least 100"),
         ({"neighbors": -1}, "`neighbors` must be an integer of at least 0"),
         ({"max_points": 2}, "`max_points` must be an integer of at least 3"),
+        ({"seed": -1}, "`seed` must be an integer of at least 0.*Received: seed=-1"),
+        ({"seed": "a"}, "`seed` must be an integer of at least 0.*Received: seed='a'"),
+        ({"seed": None}, "`seed` must be an integer of at least 0"),
+        ({"seed": 2**32}, "`seed` must be .* at most 4294967295"),
         ({"pt_size": 0}, "`pt_size` must be above 0"),
+        ({"pt_size": np.inf}, "`pt_size` must be above 0 and finite"),
+        ({"pt_size": np.nan}, "`pt_size` must be above 0 and finite"),
+        ({"pt_size": "3"}, "`pt_size` must be above 0 and finite"),
         ({"pastel_factor": 2}, "`pastel_factor` must be from 0 to 1"),
         ({"active_drag": "zoom"}, "`active_drag` must be one of"),
         ({"layout": ROWS[:5, :2], "max_points": 4}, "one place for each embedding"),
@@ -265,6 +293,14 @@ NAN[3, 1] = np.nan
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         drawn(**arguments)
+
+
+def test_options_may_be_numbers_of_numpy():
+    options = {"image_size": 8, "pt_size": 3, "plot_size": 200, "neighbors": 2}
+    options |= {"max_points": 10, "seed": 1, "pastel_factor": 0}
+    expected = drawn(images=PICTURES, **options).html
+    options = {name: np.int64(value) for name, value in options.items()}
+    assert drawn(images=PICTURES, **options).html == expected
 
 
 def test_columns_that_are_no_table_are_named():

@@ -226,6 +226,55 @@ def test_points_keep_their_colours_while_many_of_them_move(page):
     assert vermilion > 50
 
 
+@pytest.fixture
+def narrow(page):
+    """Changes the width of the window that the page is in."""
+
+    def to(width):
+        options = {"height": 800, "deviceScaleFactor": 1, "mobile": False}
+        page.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": width, **options}
+        )
+        browser.until(lambda: page.run("return innerWidth") == width)
+        drawn = "return page.view.frame.bbox.width < document.body.clientWidth"
+        browser.until(lambda: page.run(drawn))
+
+    yield to
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width, side", [(500, 484), (360, 344), (800, 472)])
+def test_page_fits_a_narrow_window(page, projection, narrow, width, side):
+    narrow(width)
+    sizes = page.run(
+        "const plot = page.view.el.getBoundingClientRect();"
+        "return [plot.width, plot.height, document.documentElement.scrollWidth]"
+    )
+    assert sizes == [side, side, width]
+    i = lonely(projection)
+    page.hover(i)
+    assert f"text of {i}" in browser.until(lambda: page.text("#tip"))
+    page.click(i)
+    expected = projection.neighbors[i].tolist()
+    browser.until(lambda: points_in(page, "#details li button") == expected)
+
+
+def test_plot_is_as_large_as_asked_where_there_is_room(page, narrow):
+    sizes = "const { width, height } = page.view.el.getBoundingClientRect();"
+    assert page.run(f"{sizes} return [width, height]") == [600, 600]
+    assert page.run("return document.querySelector('aside').offsetHeight") == 600
+    narrow(500)
+    narrow(1100)
+    assert page.run(f"{sizes} return [width, height]") == [600, 600]
+
+
+def test_pointer_box_goes_when_the_window_changes(page, projection, narrow):
+    page.hover(lonely(projection))
+    browser.until(lambda: page.text("#tip"))
+    narrow(500)
+    browser.until(lambda: page.text("#tip") == "")
+
+
 def test_served_page_asks_its_own_address_only(chromium, folder):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -261,6 +310,52 @@ def test_frame_of_a_notebook_holds_the_same_page(chromium, folder, projection):
     assert browser.complaints(chromium) == []
 
 
+@pytest.fixture(scope="module")
+def wordy(folder):
+    """A page with pictures, long names and long texts, in words and in one."""
+    rows = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    projector(
+        rows,
+        np.arange(40) % 4,
+        [f"a class with quite a long name, number {i}" for i in range(4)],
+        images=np.full((40, 8, 8), 0.5, "float32"),
+        tooltips_info=["a line of caption " * 25, "caption" * 60] * 20,
+        layout="pca",
+        show=False,
+    ).save_html(folder / "wordy.html")
+    return (folder / "wordy.html").as_uri()
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_long_texts_leave_the_picture_square_and_the_panel_to_the_neighbours(
+    chromium, wordy, i
+):
+    page = browser.Page(chromium, wordy)
+    page.run("page.pick(arguments[0])", i)
+    size, words, panel = page.run(
+        "const sizes = (box) => [box.offsetWidth, box.offsetHeight, box.scrollWidth,"
+        "  box.clientWidth, box.scrollHeight, box.clientHeight];"
+        "return ['.picked canvas', '.picked div', '#details']"
+        "  .map((path) => sizes(document.querySelector(path)))"
+    )
+    assert size[:2] == [64, 64]
+    # Nothing is cut off at the right; what is below scrolls.
+    assert words[2] <= words[3] and panel[2] <= panel[3]
+    assert words[4] > words[5] and words[1] < 0.5 * panel[1]
+    # A neighbour's label and distance are whole.
+    words = page.run(
+        "const words = document.querySelector('#details li div');"
+        "const range = document.createRange();"
+        "range.setStart(words, 0); range.setEnd(words, 2);"
+        "return range.getBoundingClientRect().right <= "
+        "  document.getElementById('details').getBoundingClientRect().right"
+    )
+    assert words
+    page.run("page.details.hover(arguments[0], 300, 300)", i)
+    tip = page.run("return document.getElementById('tip').getBoundingClientRect()")
+    assert tip["width"] <= 280 and tip["height"] < 300
+
+
 def test_200_classes_scroll_beside_the_plot(chromium, folder):
     rows = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
     labels = [f"a class with quite a long name, number {i % 200}" for i in range(400)]
@@ -276,3 +371,17 @@ def test_200_classes_scroll_beside_the_plot(chromium, folder):
     assert heights[1] > heights[2] > 100
     assert heights[3] <= heights[4]
     assert heights[5] < 700
+    # The ends, in which the names differ, are in sight.
+    cut, end, row = page.run(
+        "const name = document.querySelectorAll('#classes .name')[117];"
+        "return [name.children[0].scrollWidth > name.children[0].clientWidth,"
+        "  name.children[1].textContent, name.closest('li').title]"
+    )
+    assert cut and row.endswith(end)
+    ends = page.run(
+        "const list = document.getElementById('classes').getBoundingClientRect();"
+        "return [...document.querySelectorAll('#classes .name span:last-child')]"
+        "  .filter((end) => end.getBoundingClientRect().right < list.right)"
+        "  .map((end) => end.textContent)"
+    )
+    assert len(set(ends)) == 200

@@ -92,6 +92,11 @@ def test_shows_by_default_under_both_names(monkeypatch):
         ((np.zeros((2, 8, 8)), np.zeros((3, 8, 8))), {}, r"pictures: \[2, 3\]"),
         ((np.zeros(8),), {}, r"`views\[0\]` must be pictures"),
         ((np.zeros((2, 8, 8, 5)),), {}, r"`views\[0\]\[0\]` must be one picture"),
+        (
+            (np.zeros((2, 8, 8, 3)), np.full((2, 8, 8, 3), np.nan)),
+            {},
+            r"`views\[1\]\[0\]` must not be NaN.*nan_to_num",
+        ),
         (views(2), {"num_imgs": 0}, "`num_imgs` must be an integer"),
         (views(2), {"views_per_col": 1.5}, "`views_per_col` must be an integer"),
         (views(2), {"max_pixel_value": 0}, "must be above `min_pixel_value`"),

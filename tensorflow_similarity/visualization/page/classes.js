@@ -1,5 +1,8 @@
 // The list of classes, which hides them, and the choice of colours.
 
+// Letters of a long name's end, which stay where there is no room for all of it.
+const END = 12;
+
 class Classes {
   // changed(visible) is told which points are shown; coloured(colouring) how.
   constructor(facts, changed, coloured) {
@@ -48,10 +51,22 @@ class Classes {
       box.onchange = () => this.toggle(code, box.checked);
       row.querySelector("button").onclick = () => this.only(code);
       row.querySelector(".swatch").style.background = palette[code];
-      row.querySelector(".name").textContent = row.title = name;
+      row.querySelector(".name").append(...this.cuttable(name));
+      row.title = name;
       row.querySelector(".count").textContent = counts[code].toLocaleString("en");
       return row;
     }));
+  }
+
+  // A name's beginning, which may be cut, and its end: endings often differ.
+  cuttable(name) {
+    const letters = [...name];
+    if (letters.length <= 2 * END) return [name];
+    return [letters.slice(0, -END), letters.slice(-END)].map((part) => {
+      const span = document.createElement("span");
+      span.textContent = part.join("");
+      return span;
+    });
   }
 
   toggle(code, shown) {

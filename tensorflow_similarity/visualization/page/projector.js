@@ -55,6 +55,10 @@ class Projector {
     this.figure.on_event("tap", (event) => this.tap(event));
     this.figure.on_event("panstart", () => this.details.hover(-1));
     this.figure.on_event("reset", () => this.clear());
+    // What the pointer was on has moved.
+    for (const moved of ["resize", "scroll"]) {
+      addEventListener(moved, () => this.details.hover(-1));
+    }
     this.source.selected.properties.indices.change.connect(() => this.selected());
     const search = document.getElementById("search");
     search.oninput = () => this.search(search.value);
