@@ -56,10 +56,14 @@ def retrieval(subject: Subject) -> Section:
         seed=subject.seed,
     )
     by_class = metrics.pop("per_class")
-    n_queries, n_lone = (int(metrics[name]) for name in ("n_queries", "n_lone_queries"))
-    caption = f"Means over {counted(n_queries - n_lone, 'query', 'queries')}"
-    if n_lone:
-        caption += f"; {n_lone:,} left out, without another item of their class"
+    n_queries, n_out = (int(metrics[name]) for name in ("n_queries", "n_lone_queries"))
+    n_unlabelled = int((subject.codes[asked] < 0).sum())
+    metrics["n_unlabelled_queries"] = float(n_unlabelled)
+    caption = f"Means over {counted(n_queries - n_out, 'query', 'queries')}"
+    whys = {"without a label": n_unlabelled, "alone in its class": n_out - n_unlabelled}
+    out = ", ".join(f"{n:,} {why}" for why, n in whys.items() if n)
+    if out:
+        caption += f"; left out: {out}"
     titles = ["metric", "value"]
     if subject.confidence is not None:
         titles += [f"{100 * subject.confidence:g} % interval, from", "to"]

@@ -122,10 +122,19 @@ def test_unlabelled_and_lone_items_are_counted_and_left_out():
     assert found.numbers["retrieval"]["precision_at_1"] == pytest.approx(expected)
     text = text_of(found)
     assert "items without a label 2 classes of one item 1" in text
-    assert f"Means over {N - 3} queries; 3 left out" in text
+    out = "; left out: 2 without a label, 1 alone in its class metric"
+    assert f"Means over {N - 3} queries{out}" in text
+    numbers = found.numbers["retrieval"]
+    assert numbers["n_lone_queries"] == 3 and numbers["n_unlabelled_queries"] == 2
     assert "2 items without a label left out" in text
     # What cannot be right is no error.
     assert not re.search(r"query [012]:", text)
+
+
+def test_queries_without_a_label_are_not_called_alone():
+    text = text_of(made(labels=[None] * 10 + [i % 2 for i in range(N - 10)]))
+    assert f"Means over {N - 10} queries; left out: 10 without a label metric" in text
+    assert "alone in" not in text
 
 
 def test_errors_show_the_neighbours_that_are_there():
