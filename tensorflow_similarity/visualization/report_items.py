@@ -127,8 +127,8 @@ def confused(subject: Subject) -> Section:
     numbers = {"most_confused": pairs}
     k = min(N_NEIGHBORS, len(subject.points) - 1)
     text = (
-        f"Of the {k} nearest neighbours of a class's items, the share that is of "
-        "another class."
+        f"Of the labelled ones among the {k} nearest neighbours of a class's items, "
+        "the share that is of another class."
     )
     if not pairs:
         text = f"No item has one of another class among its {k} nearest neighbours."

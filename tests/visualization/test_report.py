@@ -137,6 +137,22 @@ def test_queries_without_a_label_are_not_called_alone():
     assert "alone in" not in text
 
 
+def test_shares_of_confused_classes_are_of_labelled_neighbours():
+    labels = [None] * 10 + [i % 2 for i in range(N - 10)]
+    found = made(labels=labels)
+    rows = ROWS.astype("float64")
+    rows /= np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    far = 1 - rows @ rows.T
+    np.fill_diagonal(far, np.inf)
+    near = [labels[j] for i in range(10, N, 2) for j in far[i].argsort()[:10]]
+    share = near.count(1) / (near.count(0) + near.count(1))
+    assert near.count(None) > 0
+    shares = {(a, b): of for a, b, of in found.numbers["confused"]["most_confused"]}
+    assert shares[0, 1] == pytest.approx(share)
+    words = "Of the labelled ones among the 10 nearest neighbours of a class's items"
+    assert words in text_of(found)
+
+
 def test_errors_show_the_neighbours_that_are_there():
     found = made(max_errors=2)
     rows = ROWS.astype("float64")
