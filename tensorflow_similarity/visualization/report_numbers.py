@@ -11,7 +11,6 @@ from tensorflow_similarity.visualization.plot_retrieval_by_class import (
 )
 from tensorflow_similarity.visualization.report_page import (
     NO_LABELS,
-    NO_PAIR,
     Section,
     counted,
     paragraph,
@@ -33,7 +32,7 @@ def retrieval(subject: Subject) -> Section:
     """Retrieval metrics with n, and the classes that are found worst."""
     head = ("retrieval", "Retrieval")
     if not len(subject.classes) or not subject.has_fellow.any():
-        why = NO_LABELS if not len(subject.classes) else NO_PAIR
+        why = subject.why_no_fellow if len(subject.classes) else NO_LABELS
         return Section(*head, why=why)
     points, asked = subject.points, subject.asked
     queries: dict[str, Any] = {}

@@ -37,9 +37,14 @@ def verification(subject: Subject) -> Section:
         return Section(*head, why=NO_LABELS)
     if np.count_nonzero(sizes) < 2:
         why = "all labelled items are of one class, so that no pair is different."
+        if len(subject.classes) > 1:
+            why = subject.of_drawn("no two of {} are of different classes.")
         return Section(*head, why=why)
     if sizes.max() < 2 or points.labels is None:
-        return Section(*head, why=NO_PAIR)
+        why = NO_PAIR
+        if subject.sizes.max() > 1:
+            why = subject.of_drawn("no two of {} have the same label.")
+        return Section(*head, why=why)
     results = evaluate_verification(
         points.embeddings[asked], points.labels[asked], distance=subject.distance
     )

@@ -278,6 +278,47 @@ def test_same_arguments_give_the_same_page_and_leave_figures_and_style_alone(
     assert mpl.rcParams == before
 
 
+LONE, SAME = "has another item of its class", "have the same label"
+OTHER, NAMED = "are of different classes", "has a label"
+
+
+@pytest.mark.parametrize(
+    ("labels", "whys"),
+    [
+        # Each class has two, the three that are drawn have three.
+        ([i // 2 for i in range(N)], {"verification": f"no two of {{}} {SAME}"}),
+        # The four that have a fellow are not drawn.
+        (
+            [*range(N - 4), *[N, N + 1] * 2],
+            {
+                "retrieval": f"none of {{}} {LONE}",
+                "errors": f"none of {{}} {LONE}",
+                "verification": f"no two of {{}} {SAME}",
+            },
+        ),
+        # Nor are those that have a label.
+        (
+            [None] * (N - 4) + [0, 0, 1, 1],
+            {
+                "retrieval": f"none of {{}} {LONE}",
+                "errors": f"none of {{}} {LONE}",
+                "verification": f"no two of {{}} {OTHER}",
+                "confused": f"none of {{}} {NAMED}",
+            },
+        ),
+    ],
+)
+def test_what_only_the_sample_lacks_is_not_said_of_all(labels, whys):
+    missing = made(labels=labels, max_items=3).missing
+    assert missing.pop("projector")
+    drawn = "the 3 items drawn"
+    expected = {
+        name: f"{words.format(drawn)}. Raise `max_items`."
+        for name, words in whys.items()
+    }
+    assert missing == expected
+
+
 def test_seed_draws_the_samples():
     options = {"max_items": 50, "max_points": 40, "layout": "pca", "intervals": True}
     one, other, third = (made(seed=seed, **options).html for seed in (3, 3, 4))
