@@ -319,6 +319,17 @@ def test_what_only_the_sample_lacks_is_not_said_of_all(labels, whys):
     assert missing == expected
 
 
+def test_thresholds_below_all_distances_are_told_in_words(plots):
+    found = made(np.ones((30, 4)), np.arange(30) % 2)
+    assert found.numbers["verification"]["best_accuracy_threshold"] == -np.inf
+    text = text_of(found)
+    always = f"{225 / 435:.4f}"
+    words = f"(always saying different: {always}) {always} never the same"
+    assert words in text and "equal error rate 0.5000 never the same" in text
+    assert "-inf" not in text + " ".join(Parts(found.html).alts)
+    assert "of same and of different pairs." in found.html
+
+
 def test_seed_draws_the_samples():
     options = {"max_items": 50, "max_points": 40, "layout": "pca", "intervals": True}
     one, other, third = (made(seed=seed, **options).html for seed in (3, 3, 4))
