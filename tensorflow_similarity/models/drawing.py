@@ -101,8 +101,8 @@ class DrawingMixin:
         Raises:
             RuntimeError: without `x`, if there is no index.
             ValueError: for what `visualization.report` refuses.
-            FileNotFoundError, IsADirectoryError, PermissionError: for a path that
-                cannot be written, before anything is embedded.
+            TypeError, FileNotFoundError, IsADirectoryError, PermissionError: for a
+                path that cannot be written, before anything is embedded.
 
         Example:
             >>> import keras
@@ -117,10 +117,13 @@ class DrawingMixin:
         """
         from tensorflow_similarity.visualization import report
         from tensorflow_similarity.visualization.layout import import_packages
-        from tensorflow_similarity.visualization.pages import checked_path
+        from tensorflow_similarity.visualization.pages import (
+            PICTURES_HINT,
+            checked_path,
+        )
 
         if path is not None:
-            checked_path(path)
+            checked_path(path, PICTURES_HINT)
         if options.get("layout", "umap") is not None:
             import_packages(options.get("layout", "umap"))
         indexer = self._similarity.indexer

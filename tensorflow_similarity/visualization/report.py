@@ -19,7 +19,7 @@ from tensorflow_similarity.visualization.colours import names_of
 from tensorflow_similarity.visualization.drawing import threshold_of
 from tensorflow_similarity.visualization.embedding_report import EmbeddingReport
 from tensorflow_similarity.visualization.layout import distance_of
-from tensorflow_similarity.visualization.pages import checked_path
+from tensorflow_similarity.visualization.pages import PICTURES_HINT, checked_path
 from tensorflow_similarity.visualization.points import is_index, points_of
 from tensorflow_similarity.visualization.report_page import Section, page, table
 from tensorflow_similarity.visualization.report_subject import Subject
@@ -114,7 +114,8 @@ def report(
             another number of labels, pictures or column entries; labels that
             `class_mapping` does not name; pictures of different ranges; or an option
             out of its range.
-        TypeError: for labels, a mapping, columns or a calibration of another type.
+        TypeError: for labels, a mapping, columns, a calibration, a path or a title of
+            another type.
         FileNotFoundError, IsADirectoryError, PermissionError: for a path that cannot
             be written.
         ImportError: if bokeh, matplotlib, umap-learn or Pillow is missing where it is
@@ -129,7 +130,8 @@ def report(
         True
         >>> found.save_html("report.html")  # doctest: +SKIP
     """
-    file = None if path is None else checked_path(path)
+    file = None if path is None else checked_path(path, PICTURES_HINT)
+    doors.as_text(title, "title")
     ks = np.atleast_1d(doors.as_array(k)).tolist()
     _check_options(ks, confidence, max_items, max_points, max_errors, seed)
     optional_import("matplotlib.figure", purpose="Drawing the plots of a report")

@@ -68,4 +68,6 @@ def test_bad_path_is_refused_before_anything_is_embedded(
         model.report(*data, tmp_path / "nowhere" / "report.html", **OPTIONS)
     with pytest.raises(IsADirectoryError, match="name of a file"):
         model.report(*data, tmp_path, **OPTIONS)
+    with pytest.raises(TypeError, match="Pictures go to `images=`"):
+        model.report(*data, data[0], **OPTIONS)
     assert os.listdir(tmp_path) == []

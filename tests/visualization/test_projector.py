@@ -267,6 +267,11 @@ def test_bad_input_is_named(arguments, words):
         drawn(**arguments)
 
 
+def test_title_that_is_no_text_is_named():
+    with pytest.raises(TypeError, match="`title` must be a string.*NoneType"):
+        drawn(title=None)
+
+
 def test_columns_that_are_no_table_are_named():
     with pytest.raises(TypeError, match="`metadata` must be a dict"):
         drawn(metadata="size")

@@ -457,6 +457,19 @@ def test_paths_that_cannot_be_written_are_refused_before_anything_else(
     assert os.listdir(tmp_path) == []
 
 
+def test_what_is_no_path_or_title_is_refused_before_anything_else():
+    for path in (PICTURES, 3, b"report.html"):
+        with pytest.raises(TypeError, match="`path` must be the name.*go to `images=`"):
+            report("no embeddings", LABELS, path)
+    with pytest.raises(TypeError, match="`title` must be a string.*NoneType"):
+        report("no embeddings", title=None)
+
+
+def test_what_is_no_path_is_not_saved_to():
+    with pytest.raises(TypeError, match=r"`path` must be .* Received: int\.$"):
+        made().save_html(3)
+
+
 def test_links_stay_links(tmp_path):
     (tmp_path / "real.html").write_text("old")
     (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
