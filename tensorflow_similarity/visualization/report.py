@@ -89,7 +89,8 @@ def report(
             gallery shows them.
         render: a function of an item's picture, or of the dict of its columns, that
             says how the gallery shows it, as in `neighbors_gallery`.
-        k: integer or integers of at least 1, of the retrieval metrics.
+        k: integer or integers of at least 1, of the retrieval metrics. Above n - 1
+            they are over the n - 1 others, and the page says so.
         intervals: whether retrieval metrics have bootstrap intervals.
         confidence: of the intervals, between 0 and 1. Defaults to 0.95.
         layout: of the projector, as it takes it; None for no projector. Defaults to
@@ -148,6 +149,13 @@ def report(
             f"{max_items:,} of {len(points):,} items are judged, chosen at random with "
             f"seed {seed}. They are looked for among all items; pairs of items and the "
             "health of the embeddings are of those chosen alone."
+        )
+    n_others = len(points) - 1
+    beyond = sorted({one for one in ks if one > n_others})
+    if beyond:
+        notes.append(
+            f"k = {', '.join(map(str, beyond))} is more than the {n_others:,} others "
+            "that each item has: the metrics at it are over those."
         )
     subject = Subject(
         given=embeddings if is_index(embeddings) else points.embeddings,
@@ -244,6 +252,8 @@ def _check_options(
     max_errors: Any,
     seed: Any,
 ) -> None:
+    if not ks:
+        raise ValueError("`k` must be at least one integer. Received: k=[].")
     for one in ks:
         doors.as_k(one)
     check_confidence(confidence)

@@ -240,6 +240,8 @@ NAN[3, 1] = np.nan
     [
         ({"rows": NAN}, "finite numbers.*first in row 3"),
         ({"rows": ROWS[:2], "labels": None}, "at least 3 points. Received: 2"),
+        ({"rows": [], "labels": []}, "at least 3 points. Received: 0"),
+        ({"rows": np.array([]), "labels": []}, "at least 3 points. Received: 0"),
         ({"labels": LABELS[:5]}, r"shape \(12,\)"),
         ({"images": PICTURES[:5]}, "`images` must have one entry.*12. Received: 5"),
         ({"images": 7}, "sequence of pictures"),

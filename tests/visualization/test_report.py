@@ -198,6 +198,17 @@ def test_k_is_one_or_several(k):
     assert "precision_at_3" in made(k=k).numbers["retrieval"]
 
 
+def test_k_beyond_the_items_is_told():
+    found = made(ROWS[:30], LABELS[:30], k=[5, 29, 30, 100])
+    (note,) = found.notes
+    assert note.startswith("k = 30, 100 is more than the 29 others that each item has")
+    assert note in text_of(found)
+    # All others of the class are among all others.
+    n_same = (LABELS[:30] == LABELS[:30, None]).sum(axis=1) - 1
+    share = found.numbers["retrieval"]["precision_at_100"]
+    assert share == pytest.approx(n_same.mean() / 29)
+
+
 def test_one_class_has_retrieval_but_nothing_to_tell_apart():
     found = made(labels=[7] * N)
     assert found.numbers["retrieval"]["precision_at_1"] == 1.0
@@ -485,6 +496,8 @@ def test_links_stay_links(tmp_path):
         ({"images": PICTURES[:-1]}, "`images` must have one entry for each"),
         ({"class_mapping": ["a", "b"]}, "`class_mapping` must name every label"),
         ({"metadata": {"a": [1]}}, "`metadata"),
+        ({"rows": [], "labels": []}, "at least 3 points. Received: 0"),
+        ({"k": []}, r"`k` must be at least one integer. Received: k=\[\]"),
         ({"k": 0}, "`k` must be an integer of at least 1"),
         ({"k": [1, 0.5]}, "`k` must be an integer of at least 1"),
         ({"confidence": 1.5}, "`confidence` must be"),
