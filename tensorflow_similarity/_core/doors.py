@@ -177,6 +177,20 @@ def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> 
     return int(value)
 
 
+def as_text(value: Any, name: str) -> str:
+    """A string.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(
+            f"`{name}` must be a string. Received: {name} of type "
+            f"{type(value).__name__}."
+        )
+    return value
+
+
 def known(identifier: Any, room: str, members: Mapping[str, Member]) -> Member:
     """The member of a room by its name, whatever the case.
 

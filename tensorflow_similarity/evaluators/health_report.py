@@ -10,6 +10,8 @@ from tensorflow_similarity.evaluators.health_neighbours import (
 
 # Items of a list that the table shows.
 _SHOWN = 5
+# Embeddings can pass the checks and still not tell the classes apart.
+_NO_FAULT = "None of these checks found anything."
 
 _TITLES = {
     "n_items": "items",
@@ -63,7 +65,7 @@ class EmbeddingHealth:
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong, in words, one text a fault; empty if nothing is."""
+        """What the checks found, in words, one text a fault; empty if nothing."""
         return list(self.faults.values())
 
     def to_dict(self) -> dict[str, float]:
@@ -75,7 +77,7 @@ class EmbeddingHealth:
         lines = ["Embedding health"]
         for title, value, is_fault in self._rows():
             lines.append(f"{'!' if is_fault else ' '} {title:<{width}}  {value:>12}")
-        lines += [f"! {words}" for words in self.warnings] or ["Nothing is wrong."]
+        lines += [f"! {words}" for words in self.warnings] or [_NO_FAULT]
         for title, texts in self._lists():
             lines += [f"  {title}", *(f"    {text}" for text in texts)]
         return "\n".join(lines)
@@ -95,7 +97,7 @@ class EmbeddingHealth:
         )
         return (
             "<table><caption>Embedding health</caption>"
-            f"{rows}</table><ul>{texts or '<li>Nothing is wrong.</li>'}</ul>{lists}"
+            f"{rows}</table><ul>{texts or f'<li>{_NO_FAULT}</li>'}</ul>{lists}"
         )
 
     def _rows(self) -> list[tuple[str, str, bool]]:

@@ -28,7 +28,8 @@ class DrawingMixin:
         Args:
             x: examples, as `index` takes them. Defaults to None: the items of the
                 index, with their labels, ids, data and metadata.
-            y: n labels. Defaults to None: those that `x` carries, if any.
+            y: n labels. Defaults to None: those that `x` carries, if any. Without `x`:
+                labels for the items of the index, in its order, in place of its own.
             class_mapping: names of the labels: a list or a dict.
             images: n pictures. Defaults to None: `x` itself, where it is an array of
                 pictures with values from 0 to 255; False for none.
@@ -84,7 +85,8 @@ class DrawingMixin:
         Args:
             x: examples, as `index` takes them. Defaults to None: the items of the
                 index, with their labels, ids, data and metadata.
-            y: n labels. Defaults to None: those that `x` carries, if any.
+            y: n labels. Defaults to None: those that `x` carries, if any. Without `x`:
+                labels for the items of the index, in its order, in place of its own.
             path: where to write the page, "report.html"; its folder must exist.
                 Defaults to None: nowhere; the answer has `save_html`.
             images: n pictures. Defaults to None: `x` itself, where it is an array of
@@ -101,8 +103,8 @@ class DrawingMixin:
         Raises:
             RuntimeError: without `x`, if there is no index.
             ValueError: for what `visualization.report` refuses.
-            FileNotFoundError, IsADirectoryError, PermissionError: for a path that
-                cannot be written, before anything is embedded.
+            TypeError, FileNotFoundError, IsADirectoryError, PermissionError: for a
+                path that cannot be written, before anything is embedded.
 
         Example:
             >>> import keras
@@ -117,10 +119,13 @@ class DrawingMixin:
         """
         from tensorflow_similarity.visualization import report
         from tensorflow_similarity.visualization.layout import import_packages
-        from tensorflow_similarity.visualization.pages import checked_path
+        from tensorflow_similarity.visualization.pages import (
+            PICTURES_HINT,
+            checked_path,
+        )
 
         if path is not None:
-            checked_path(path)
+            checked_path(path, PICTURES_HINT)
         if options.get("layout", "umap") is not None:
             import_packages(options.get("layout", "umap"))
         indexer = self._similarity.indexer
@@ -139,7 +144,15 @@ class DrawingMixin:
         """Embeddings or the index, labels, and the options with the distance."""
         state = self._similarity
         if x is None:
-            return state.existing_index(), y, options
+            index = state.existing_index()
+            if hasattr(y, "__len__") and len(y) != index.size():
+                raise ValueError(
+                    "Without `x`, `y` must hold one label for each of the "
+                    f"{index.size()} items of the index, in its order. Received: "
+                    f"{len(y)}. Leave `y` out for the labels that the index has, or "
+                    "pass `x`, the examples."
+                )
+            return index, y, options
         model: Any = self
         embedder = model._embedder(queries=False)
         embeddings, labels = embed(embedder, x, model._output, batch_size, verbose)

@@ -19,7 +19,7 @@ class EmbeddingReport:
         numbers: by section ("retrieval", "verification", "calibration", "errors",
             "confused", "projector", "health") its numbers by name.
         missing: by section why it could not be made.
-        notes: what the page says of samples.
+        notes: what the page says of samples, and of a `k` beyond the items.
     """
 
     html: str

@@ -72,7 +72,8 @@ def neighbors_gallery(
         ValueError: for another number of queries or labels than lookups, an unknown
             order, an order that lacks labels or the threshold, or NaN in a picture.
         TypeError: for something that is no lookups, labels of another kind than the
-            index has, or a `render` that gives something that cannot be shown.
+            index has, a title that is no text, or a `render` that gives something that
+            cannot be shown.
 
     Example:
         >>> from tensorflow_similarity.types import Lookup
@@ -86,6 +87,7 @@ def neighbors_gallery(
             "`lookups` must be `Lookups`, as `model.lookup(x)` answers, or a list of "
             f"lists of `Lookup`. Received: {type(lookups).__name__}."
         )
+    doors.as_text(title, "title")
     n_queries = len(lookups)
     for name, values in (("queries", queries), ("labels", labels)):
         if values is None:

@@ -6,15 +6,28 @@ from pathlib import Path
 
 from tensorflow_similarity._core.files import new_beside
 
+# For functions that take examples, labels and a path: a third array is pictures.
+PICTURES_HINT = " Pictures go to `images=`."
 
-def checked_path(path: str | os.PathLike[str]) -> Path:
+
+def checked_path(path: str | os.PathLike[str], hint: str = "") -> Path:
     """The path of a page that can be written.
 
+    Args:
+        path: where to write.
+        hint: added where it is no path at all: what may have been meant.
+
     Raises:
+        TypeError: for something that is no path.
         FileNotFoundError: if there is no such folder.
         IsADirectoryError: if the path is a folder itself.
         PermissionError: if nothing may be written there.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            "`path` must be the name of a file, as 'report.html'. Received: "
+            f"{type(path).__name__}.{hint}"
+        )
     # Where a link points to, so that the link stays.
     file = Path(path).resolve()
     if not file.parent.is_dir():
@@ -38,7 +51,8 @@ def write_page(path: str | os.PathLike[str], page: str) -> None:
     """Writes a page whole or not at all; a file there is replaced.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, PermissionError: as `checked_path`.
+        TypeError, FileNotFoundError, IsADirectoryError, PermissionError: as
+            `checked_path`.
     """
     file = checked_path(path)
     with new_beside(file) as new:

@@ -33,8 +33,8 @@ def plot_retrieval_by_class(
     not. Classes without a value (NaN: no query could be judged) are counted there too.
 
     Args:
-        table: a `ClassTable`, as `evaluate_retrieval(..., per_class=True)` adds; a dict
-            from label to value; or arrays (labels, values).
+        table: what `evaluate_retrieval(..., per_class=True)` gives, or the
+            `ClassTable` in it; a dict from label to value; or arrays (labels, values).
         metric: which metric of the table. Defaults to None: its first.
         class_mapping: names of the labels: a list by integer label, or anything with
             `.get`. Defaults to None: labels.
@@ -94,6 +94,8 @@ def plot_retrieval_by_class(
 
 def _columns(table: Any, metric: str | None) -> tuple[list[Any], np.ndarray, str]:
     """Labels, values with NaN among them, and what the values are called."""
+    if isinstance(table, dict) and hasattr(table.get("per_class"), "classes"):
+        table = table["per_class"]
     if hasattr(table, "classes") and isinstance(getattr(table, "metrics", None), dict):
         known = list(table.metrics)
         name = pick([metric], known, "metric")[0] if metric else known[0]

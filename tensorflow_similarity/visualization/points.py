@@ -112,7 +112,10 @@ def points_of(
         embeddings = np.zeros((len(items), embeddings.embedding_size), np.float32)
         for i, item in enumerate(items):
             embeddings[i] = item.embedding
-    rows = doors.as_embeddings(embeddings, None)
+    # An empty list has no width to complain of.
+    is_empty = isinstance(embeddings, list | tuple) and not embeddings
+    is_empty |= getattr(embeddings, "shape", None) == (0,)
+    rows = doors.as_embeddings(np.empty((0, 1)) if is_empty else embeddings, None)
     n = len(rows)
     if n < _FEWEST:
         raise ValueError(f"{needed_by} needs at least {_FEWEST} points. Received: {n}.")

@@ -112,7 +112,7 @@ def projector(
             another number of labels, pictures, texts or column entries; labels that
             `class_mapping` does not name; pictures of different ranges; or an option
             out of its range.
-        TypeError: for labels, a mapping or columns of another type.
+        TypeError: for labels, a mapping, columns or a title of another type.
         ImportError: if bokeh, umap-learn, scikit-learn or Pillow is missing where it
             is needed.
 
@@ -149,6 +149,7 @@ def projector(
     _check_drag(active_drag)
     layouts.import_packages(layout)
     index = embeddings if is_index(embeddings) else None
+    doors.as_text(title, "title")
     measure = layouts.distance_of(distance, index)
     points = points_of(embeddings, labels, images, tooltips_info, metadata, errors)
     n_given = len(points)

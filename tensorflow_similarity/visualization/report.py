@@ -19,7 +19,7 @@ from tensorflow_similarity.visualization.colours import names_of
 from tensorflow_similarity.visualization.drawing import threshold_of
 from tensorflow_similarity.visualization.embedding_report import EmbeddingReport
 from tensorflow_similarity.visualization.layout import distance_of
-from tensorflow_similarity.visualization.pages import checked_path
+from tensorflow_similarity.visualization.pages import PICTURES_HINT, checked_path
 from tensorflow_similarity.visualization.points import is_index, points_of
 from tensorflow_similarity.visualization.report_page import Section, page, table
 from tensorflow_similarity.visualization.report_subject import Subject
@@ -89,7 +89,8 @@ def report(
             gallery shows them.
         render: a function of an item's picture, or of the dict of its columns, that
             says how the gallery shows it, as in `neighbors_gallery`.
-        k: integer or integers of at least 1, of the retrieval metrics.
+        k: integer or integers of at least 1, of the retrieval metrics. Above n - 1
+            they are over the n - 1 others, and the page says so.
         intervals: whether retrieval metrics have bootstrap intervals.
         confidence: of the intervals, between 0 and 1. Defaults to 0.95.
         layout: of the projector, as it takes it; None for no projector. Defaults to
@@ -114,7 +115,8 @@ def report(
             another number of labels, pictures or column entries; labels that
             `class_mapping` does not name; pictures of different ranges; or an option
             out of its range.
-        TypeError: for labels, a mapping, columns or a calibration of another type.
+        TypeError: for labels, a mapping, columns, a calibration, a path or a title of
+            another type.
         FileNotFoundError, IsADirectoryError, PermissionError: for a path that cannot
             be written.
         ImportError: if bokeh, matplotlib, umap-learn or Pillow is missing where it is
@@ -129,7 +131,8 @@ def report(
         True
         >>> found.save_html("report.html")  # doctest: +SKIP
     """
-    file = None if path is None else checked_path(path)
+    file = None if path is None else checked_path(path, PICTURES_HINT)
+    doors.as_text(title, "title")
     ks = np.atleast_1d(doors.as_array(k)).tolist()
     _check_options(ks, confidence, max_items, max_points, max_errors, seed)
     optional_import("matplotlib.figure", purpose="Drawing the plots of a report")
@@ -146,6 +149,13 @@ def report(
             f"{max_items:,} of {len(points):,} items are judged, chosen at random with "
             f"seed {seed}. They are looked for among all items; pairs of items and the "
             "health of the embeddings are of those chosen alone."
+        )
+    n_others = len(points) - 1
+    beyond = sorted({one for one in ks if one > n_others})
+    if beyond:
+        notes.append(
+            f"k = {', '.join(map(str, beyond))} is more than the {n_others:,} others "
+            "that each item has: the metrics at it are over those."
         )
     subject = Subject(
         given=embeddings if is_index(embeddings) else points.embeddings,
@@ -242,6 +252,8 @@ def _check_options(
     max_errors: Any,
     seed: Any,
 ) -> None:
+    if not ks:
+        raise ValueError("`k` must be at least one integer. Received: k=[].")
     for one in ks:
         doors.as_k(one)
     check_confidence(confidence)

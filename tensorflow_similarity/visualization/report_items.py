@@ -12,7 +12,6 @@ from tensorflow_similarity.visualization.neighbors_gallery import neighbors_gall
 from tensorflow_similarity.visualization.projector import projector
 from tensorflow_similarity.visualization.report_page import (
     NO_LABELS,
-    NO_PAIR,
     Section,
     counted,
     paragraph,
@@ -33,7 +32,7 @@ def errors(subject: Subject) -> Section:
         return Section(*head, why=NO_LABELS)
     places = np.flatnonzero(subject.has_fellow)
     if not len(places) or subject.points.labels is None:
-        return Section(*head, why=NO_PAIR)
+        return Section(*head, why=subject.why_no_fellow)
     # A class of one has nothing to be right with: it is no error.
     found = _some(subject.lookups, places)
     rows = subject.asked[places]
@@ -116,19 +115,21 @@ def confused(subject: Subject) -> Section:
         return Section(*head, why=NO_LABELS)
     if len(subject.classes) < 2:
         return Section(*head, why="there is one class only.")
+    codes = subject.codes[subject.asked]
+    sizes = np.bincount(codes[codes >= 0], minlength=len(subject.classes))
+    if not sizes.any():
+        return Section(*head, why=subject.of_drawn("none of {} has a label."))
     labels = subject.points.labels
     found = class_confusion(
         subject.lookups, None if labels is None else labels[subject.asked]
     )
-    codes = subject.codes[subject.asked]
-    sizes = np.bincount(codes[codes >= 0], minlength=len(subject.classes))
     n_items = dict(zip(subject.classes, sizes.tolist(), strict=True))
     pairs = found.most_confused(_MOST_PAIRS)
     numbers = {"most_confused": pairs}
     k = min(N_NEIGHBORS, len(subject.points) - 1)
     text = (
-        f"Of the {k} nearest neighbours of a class's items, the share that is of "
-        "another class."
+        f"Of the labelled ones among the {k} nearest neighbours of a class's items, "
+        "the share that is of another class."
     )
     if not pairs:
         text = f"No item has one of another class among its {k} nearest neighbours."

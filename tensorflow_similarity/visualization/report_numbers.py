@@ -11,7 +11,6 @@ from tensorflow_similarity.visualization.plot_retrieval_by_class import (
 )
 from tensorflow_similarity.visualization.report_page import (
     NO_LABELS,
-    NO_PAIR,
     Section,
     counted,
     paragraph,
@@ -33,7 +32,7 @@ def retrieval(subject: Subject) -> Section:
     """Retrieval metrics with n, and the classes that are found worst."""
     head = ("retrieval", "Retrieval")
     if not len(subject.classes) or not subject.has_fellow.any():
-        why = NO_LABELS if not len(subject.classes) else NO_PAIR
+        why = subject.why_no_fellow if len(subject.classes) else NO_LABELS
         return Section(*head, why=why)
     points, asked = subject.points, subject.asked
     queries: dict[str, Any] = {}
@@ -56,10 +55,14 @@ def retrieval(subject: Subject) -> Section:
         seed=subject.seed,
     )
     by_class = metrics.pop("per_class")
-    n_queries, n_lone = (int(metrics[name]) for name in ("n_queries", "n_lone_queries"))
-    caption = f"Means over {counted(n_queries - n_lone, 'query', 'queries')}"
-    if n_lone:
-        caption += f"; {n_lone:,} left out, without another item of their class"
+    n_queries, n_out = (int(metrics[name]) for name in ("n_queries", "n_lone_queries"))
+    n_unlabelled = int((subject.codes[asked] < 0).sum())
+    metrics["n_unlabelled_queries"] = float(n_unlabelled)
+    caption = f"Means over {counted(n_queries - n_out, 'query', 'queries')}"
+    whys = {"without a label": n_unlabelled, "alone in its class": n_out - n_unlabelled}
+    out = ", ".join(f"{n:,} {why}" for why, n in whys.items() if n)
+    if out:
+        caption += f"; left out: {out}"
     titles = ["metric", "value"]
     if subject.confidence is not None:
         titles += [f"{100 * subject.confidence:g} % interval, from", "to"]

@@ -46,7 +46,7 @@ def page(title: str, facts: str, notes: Sequence[str], sections: list[Section]) 
     Args:
         title: of the page.
         facts: HTML, a table of what was judged.
-        notes: sentences on samples.
+        notes: sentences on samples and options.
         sections: in their order.
     """
     entries = "".join(

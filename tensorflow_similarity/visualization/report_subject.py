@@ -13,6 +13,7 @@ from tensorflow_similarity.types import NO_LABEL, Details, Lookups
 from tensorflow_similarity.visualization.class_names import class_name
 from tensorflow_similarity.visualization.nearest_points import nearest_points
 from tensorflow_similarity.visualization.points import Points
+from tensorflow_similarity.visualization.report_page import NO_PAIR
 
 # Neighbours of each item that are looked at, as in `class_confusion`.
 N_NEIGHBORS = 10
@@ -83,6 +84,18 @@ class Subject:
         found = np.zeros(len(codes), bool)
         found[codes >= 0] = self.sizes[codes[codes >= 0]] > 1
         return found
+
+    def of_drawn(self, words: str) -> str:
+        """Why a section is missing that all items, not these drawn, would allow."""
+        drawn = f"the {len(self.asked):,} items drawn"
+        return f"{words.format(drawn)} Raise `max_items`."
+
+    @property
+    def why_no_fellow(self) -> str:
+        """Why no asked item has another one of its class."""
+        if self.sizes.max() < 2:
+            return NO_PAIR
+        return self.of_drawn("none of {} has another item of its class.")
 
     @cached_property
     def lookups(self) -> Lookups:

@@ -37,9 +37,14 @@ def verification(subject: Subject) -> Section:
         return Section(*head, why=NO_LABELS)
     if np.count_nonzero(sizes) < 2:
         why = "all labelled items are of one class, so that no pair is different."
+        if len(subject.classes) > 1:
+            why = subject.of_drawn("no two of {} are of different classes.")
         return Section(*head, why=why)
     if sizes.max() < 2 or points.labels is None:
-        return Section(*head, why=NO_PAIR)
+        why = NO_PAIR
+        if subject.sizes.max() > 1:
+            why = subject.of_drawn("no two of {} have the same label.")
+        return Section(*head, why=why)
     results = evaluate_verification(
         points.embeddings[asked], points.labels[asked], distance=subject.distance
     )
@@ -80,23 +85,28 @@ def _verification_rows(
         [
             "equal error rate",
             _within(results.eer, results.eer_error),
-            f"{results.eer_threshold:.4g}",
+            _distance(results.eer_threshold),
         ],
         [
             f"best accuracy (always saying different: {always:.4f})",
             _within(results.best_accuracy, results.best_accuracy_error),
-            f"{results.best_accuracy_threshold:.4g}",
+            _distance(results.best_accuracy_threshold),
         ],
     ]
     for far in FARS:
         if far * results.n_different >= 1:
             value = _within(results.tar_at_far(far), results.tar_error(far))
-            at = f"{results.threshold_at_far(far):.4g}"
+            at = _distance(results.threshold_at_far(far))
             rows.append([f"TAR at a FAR of {far:g}", value, at])
     for name, rate in _at(results, threshold).items():
         words = f"{name[:3].upper()} at the calibrated threshold"
         rows.append([words, f"{rate:.4f}", f"{threshold:.4g}"])
     return rows
+
+
+def _distance(threshold: float) -> str:
+    """A threshold; below all distances no pair is told the same."""
+    return f"{threshold:.4g}" if threshold > -np.inf else "never the same"
 
 
 def _within(value: float, error: float) -> str:
@@ -107,13 +117,16 @@ def _curves(results: VerificationResults, threshold: float | None) -> str:
     mark = "eer" if threshold is None else threshold
     limit = results.eer_threshold if threshold is None else threshold
     kind = "equal error" if threshold is None else "calibrated"
+    # Below all distances there is no place for a line.
+    line = limit if np.isfinite(limit) else None
+    title, words = "Distances", ""
+    if line is not None:
+        title += f", {kind} threshold"
+        words = f"; the dashed line is the {kind} threshold, {line:.4g}"
     parts = [
         plot(
-            lambda ax: plot_distances(
-                results, threshold=limit, ax=ax, title=f"Distances, {kind} threshold"
-            ),
-            "Histograms of the distances of same and of different pairs; the dashed "
-            f"line is the {kind} threshold, {limit:.4g}.",
+            lambda ax: plot_distances(results, threshold=line, ax=ax, title=title),
+            f"Histograms of the distances of same and of different pairs{words}.",
             kind="png",
         ),
         plot(
@@ -132,9 +145,7 @@ def _curves(results: VerificationResults, threshold: float | None) -> str:
         )
     parts.append(
         plot(
-            lambda ax: plot_precision_recall(
-                results, cutpoint=limit if np.isfinite(limit) else None, ax=ax
-            ),
+            lambda ax: plot_precision_recall(results, cutpoint=line, ax=ax),
             "Precision over recall of pairs told the same, by threshold.",
         )
     )

@@ -52,6 +52,18 @@ def test_index_and_calibration_are_taken_where_they_are(indexed, data, monkeypat
         assert "calibration" not in indexed.report(x, y, **OPTIONS, **options).numbers
 
 
+def test_labels_without_examples_are_for_the_items_of_the_index(
+    indexed, data, no_plots
+):
+    labels = np.array([f"new {i % 2}" for i in range(60)])
+    found = indexed.report(None, labels, **OPTIONS)
+    assert "new 1" in found.html
+    assert found.numbers["retrieval"]["n_queries"] == 60
+    for draw in (indexed.report, indexed.project):
+        with pytest.raises(ValueError, match="each of the 60 items of the index.*: 7"):
+            draw(None, labels[:7])
+
+
 def test_without_examples_and_index_there_is_nothing_to_report(model):
     with pytest.raises(RuntimeError, match="The model has no index"):
         model.report(**OPTIONS)
@@ -68,4 +80,6 @@ def test_bad_path_is_refused_before_anything_is_embedded(
         model.report(*data, tmp_path / "nowhere" / "report.html", **OPTIONS)
     with pytest.raises(IsADirectoryError, match="name of a file"):
         model.report(*data, tmp_path, **OPTIONS)
+    with pytest.raises(TypeError, match="Pictures go to `images=`"):
+        model.report(*data, data[0], **OPTIONS)
     assert os.listdir(tmp_path) == []

@@ -267,6 +267,7 @@ def test_no_queries_make_an_empty_gallery():
         ),
         ((None,), {}, TypeError, "`lookups` must be `Lookups`.*Received: NoneType"),
         ((FOUND, None, 3), {}, TypeError, "`labels` must hold one for each.*int"),
+        ((FOUND,), {"title": None}, TypeError, "`title` must be a string"),
         ((FOUND,), {"sort": "best"}, ValueError, "`sort` must be one of"),
         ((FOUND,), {"sort": "worst"}, ValueError, "pass `labels` of the queries"),
         ((FOUND,), {"sort": "confused"}, ValueError, "pass `labels` of the queries"),

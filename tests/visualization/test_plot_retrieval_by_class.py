@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tensorflow_similarity.evaluators import evaluate_retrieval
 from tensorflow_similarity.visualization import plot_retrieval_by_class
 
 
@@ -35,6 +36,17 @@ def test_worst_class_is_on_top_and_the_mean_is_told(table):
     np.testing.assert_allclose(ax.get_lines()[0].get_xdata(), 0.55)
     words = "recall_at_1; 1 without a value\ndashed: mean of 2 classes, 0.55"
     assert ax.get_xlabel() == words
+
+
+def test_table_is_found_in_what_the_evaluation_gives():
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    metrics = evaluate_retrieval(rows, np.arange(30) % 3, per_class=True)
+    ax, other = (
+        plot_retrieval_by_class(given, "r_precision")
+        for given in (metrics, metrics["per_class"])
+    )
+    assert (names(ax), widths(ax)) == (names(other), widths(other))
+    assert sorted(names(ax)) == ["0", "1", "2"]
 
 
 def test_metric_may_be_chosen_and_classes_named(table):

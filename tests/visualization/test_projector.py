@@ -261,6 +261,8 @@ NAN[3, 1] = np.nan
     [
         ({"rows": NAN}, "finite numbers.*first in row 3"),
         ({"rows": ROWS[:2], "labels": None}, "at least 3 points. Received: 2"),
+        ({"rows": [], "labels": []}, "at least 3 points. Received: 0"),
+        ({"rows": np.array([]), "labels": []}, "at least 3 points. Received: 0"),
         ({"labels": LABELS[:5]}, r"shape \(12,\)"),
         ({"images": PICTURES[:5]}, "`images` must have one entry.*12. Received: 5"),
         ({"images": 7}, "sequence of pictures"),
@@ -301,6 +303,11 @@ def test_options_may_be_numbers_of_numpy():
     expected = drawn(images=PICTURES, **options).html
     options = {name: np.int64(value) for name, value in options.items()}
     assert drawn(images=PICTURES, **options).html == expected
+
+
+def test_title_that_is_no_text_is_named():
+    with pytest.raises(TypeError, match="`title` must be a string.*NoneType"):
+        drawn(title=None)
 
 
 def test_columns_that_are_no_table_are_named():

@@ -122,10 +122,35 @@ def test_unlabelled_and_lone_items_are_counted_and_left_out():
     assert found.numbers["retrieval"]["precision_at_1"] == pytest.approx(expected)
     text = text_of(found)
     assert "items without a label 2 classes of one item 1" in text
-    assert f"Means over {N - 3} queries; 3 left out" in text
+    out = "; left out: 2 without a label, 1 alone in its class metric"
+    assert f"Means over {N - 3} queries{out}" in text
+    numbers = found.numbers["retrieval"]
+    assert numbers["n_lone_queries"] == 3 and numbers["n_unlabelled_queries"] == 2
     assert "2 items without a label left out" in text
     # What cannot be right is no error.
     assert not re.search(r"query [012]:", text)
+
+
+def test_queries_without_a_label_are_not_called_alone():
+    text = text_of(made(labels=[None] * 10 + [i % 2 for i in range(N - 10)]))
+    assert f"Means over {N - 10} queries; left out: 10 without a label metric" in text
+    assert "alone in" not in text
+
+
+def test_shares_of_confused_classes_are_of_labelled_neighbours():
+    labels = [None] * 10 + [i % 2 for i in range(N - 10)]
+    found = made(labels=labels)
+    rows = ROWS.astype("float64")
+    rows /= np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    far = 1 - rows @ rows.T
+    np.fill_diagonal(far, np.inf)
+    near = [labels[j] for i in range(10, N, 2) for j in far[i].argsort()[:10]]
+    share = near.count(1) / (near.count(0) + near.count(1))
+    assert near.count(None) > 0
+    shares = {(a, b): of for a, b, of in found.numbers["confused"]["most_confused"]}
+    assert shares[0, 1] == pytest.approx(share)
+    words = "Of the labelled ones among the 10 nearest neighbours of a class's items"
+    assert words in text_of(found)
 
 
 def test_errors_show_the_neighbours_that_are_there():
@@ -171,6 +196,17 @@ def test_without_labels_each_section_says_so():
 @pytest.mark.parametrize("k", [3, np.int64(3), [3], np.array([1, 3])])
 def test_k_is_one_or_several(k):
     assert "precision_at_3" in made(k=k).numbers["retrieval"]
+
+
+def test_k_beyond_the_items_is_told():
+    found = made(ROWS[:30], LABELS[:30], k=[5, 29, 30, 100])
+    (note,) = found.notes
+    assert note.startswith("k = 30, 100 is more than the 29 others that each item has")
+    assert note in text_of(found)
+    # All others of the class are among all others.
+    n_same = (LABELS[:30] == LABELS[:30, None]).sum(axis=1) - 1
+    share = found.numbers["retrieval"]["precision_at_100"]
+    assert share == pytest.approx(n_same.mean() / 29)
 
 
 def test_one_class_has_retrieval_but_nothing_to_tell_apart():
@@ -251,6 +287,58 @@ def test_same_arguments_give_the_same_page_and_leave_figures_and_style_alone(
     assert made(**WHOLE).html == whole.html
     assert plt.get_fignums() == [figure.number]
     assert mpl.rcParams == before
+
+
+LONE, SAME = "has another item of its class", "have the same label"
+OTHER, NAMED = "are of different classes", "has a label"
+
+
+@pytest.mark.parametrize(
+    ("labels", "whys"),
+    [
+        # Each class has two, the three that are drawn have three.
+        ([i // 2 for i in range(N)], {"verification": f"no two of {{}} {SAME}"}),
+        # The four that have a fellow are not drawn.
+        (
+            [*range(N - 4), *[N, N + 1] * 2],
+            {
+                "retrieval": f"none of {{}} {LONE}",
+                "errors": f"none of {{}} {LONE}",
+                "verification": f"no two of {{}} {SAME}",
+            },
+        ),
+        # Nor are those that have a label.
+        (
+            [None] * (N - 4) + [0, 0, 1, 1],
+            {
+                "retrieval": f"none of {{}} {LONE}",
+                "errors": f"none of {{}} {LONE}",
+                "verification": f"no two of {{}} {OTHER}",
+                "confused": f"none of {{}} {NAMED}",
+            },
+        ),
+    ],
+)
+def test_what_only_the_sample_lacks_is_not_said_of_all(labels, whys):
+    missing = made(labels=labels, max_items=3).missing
+    assert missing.pop("projector")
+    drawn = "the 3 items drawn"
+    expected = {
+        name: f"{words.format(drawn)}. Raise `max_items`."
+        for name, words in whys.items()
+    }
+    assert missing == expected
+
+
+def test_thresholds_below_all_distances_are_told_in_words(plots):
+    found = made(np.ones((30, 4)), np.arange(30) % 2)
+    assert found.numbers["verification"]["best_accuracy_threshold"] == -np.inf
+    text = text_of(found)
+    always = f"{225 / 435:.4f}"
+    words = f"(always saying different: {always}) {always} never the same"
+    assert words in text and "equal error rate 0.5000 never the same" in text
+    assert "-inf" not in text + " ".join(Parts(found.html).alts)
+    assert "of same and of different pairs." in found.html
 
 
 def test_seed_draws_the_samples():
@@ -380,6 +468,19 @@ def test_paths_that_cannot_be_written_are_refused_before_anything_else(
     assert os.listdir(tmp_path) == []
 
 
+def test_what_is_no_path_or_title_is_refused_before_anything_else():
+    for path in (PICTURES, 3, b"report.html"):
+        with pytest.raises(TypeError, match="`path` must be the name.*go to `images=`"):
+            report("no embeddings", LABELS, path)
+    with pytest.raises(TypeError, match="`title` must be a string.*NoneType"):
+        report("no embeddings", title=None)
+
+
+def test_what_is_no_path_is_not_saved_to():
+    with pytest.raises(TypeError, match=r"`path` must be .* Received: int\.$"):
+        made().save_html(3)
+
+
 def test_links_stay_links(tmp_path):
     (tmp_path / "real.html").write_text("old")
     (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
@@ -395,6 +496,8 @@ def test_links_stay_links(tmp_path):
         ({"images": PICTURES[:-1]}, "`images` must have one entry for each"),
         ({"class_mapping": ["a", "b"]}, "`class_mapping` must name every label"),
         ({"metadata": {"a": [1]}}, "`metadata"),
+        ({"rows": [], "labels": []}, "at least 3 points. Received: 0"),
+        ({"k": []}, r"`k` must be at least one integer. Received: k=\[\]"),
         ({"k": 0}, "`k` must be an integer of at least 1"),
         ({"k": [1, 0.5]}, "`k` must be an integer of at least 1"),
         ({"confidence": 1.5}, "`confidence` must be"),
