@@ -24,6 +24,7 @@ SCRIPTS = {
     "losses": "losses",
     "metric_learning": "metric_learning",
     "mnist": "mnist",
+    "projector": "projector",
     "sampler": "sampler",
 }
 
@@ -205,3 +206,20 @@ def test_losses():
                 assert row[3].split(" / ")[i] == times, (name, batch)
                 compared += 1
     assert compared > 50
+
+
+def test_projector():
+    found = results("projector")
+    for first, key, unit in [
+        ("median frame", "median_frame_ms", "ms"),
+        ("nineteen in twenty", "frame_ms_95", "ms"),
+        ("the page", "html_mb", "MB"),
+        ("opening it", "opening_s", "s"),
+        ("pictures and nearest", "pictures_and_neighbours_s", "s"),
+    ]:
+        ((_, *figures, _),) = rows(first)
+        assert figures == [f"{page[key]:.1f} {unit}" for page in found["pages"]]
+    for first, key in (("densMAP", "densmap"), ("UMAP", "umap")):
+        ((_, *figures),) = rows(first)
+        seconds = [found["layout"][f"{key}{end}_s"] for end in ("", "_learn_alone")]
+        assert figures == [f"{one:.1f} s" for one in seconds]
